@@ -1,0 +1,151 @@
+"""What each lab shows, measured: ``python benchmarks/labs.py [01 02 ...] [--changed]``.
+
+For each lab: how the crash cell dies and where, the solution over five seeds (of the answer and of the hidden images)
+against budget, floor and time limit, the untouched starter, and the verdict of each typical wrong answer. Results go
+to book/measured/NN.json, of which the book makes a page. ``--changed`` measures only labs whose source, table or
+wrong answers changed since. Returns 1 where a lab has less room than it must have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import re
+import shlex
+import statistics
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from course_utils import labs, sandbox
+from course_utils.grading import grade_source, submission
+from course_utils.grading.record import versions
+
+ROOT = Path(__file__).resolve().parent.parent
+MEASURED = ROOT / "book" / "measured"
+SEEDS = range(5)
+LARGEST_SHARE_OF_BUDGET, LARGEST_SHARE_OF_TIME, FEWEST_DEVIATIONS = 0.7, 0.5, 3
+
+
+def fingerprint(lab: labs.LabSpec) -> str:
+    """A hash of what the figures of a lab depend on within the lab itself."""
+    parts = [repr(lab), (ROOT / "solutions" / f"{lab.name}.py").read_text("utf-8")]
+    parts += [path.read_text("utf-8") for path in wrong_answers(lab)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def wrong_answers(lab: labs.LabSpec) -> list[Path]:
+    """The typical wrong answers that the tests keep."""
+    return sorted((ROOT / "tests" / "wrong_answers" / lab.number).glob("*.py"))
+
+
+def answer(path: Path) -> submission.Cells:
+    """The graded cells of a notebook."""
+    [found] = submission.read(path).answers
+    return found.cells
+
+
+def crash(lab: labs.LabSpec) -> dict[str, Any]:
+    """Run the crash cell of a lab as its notebook does."""
+    notebook = nbformat.read(ROOT / "labs" / f"{lab.name}.ipynb", as_version=4)
+    cell = next(
+        cell for cell in notebook.cells if "crash" in cell.metadata.get("tags", []) and "%%sandbox" in cell.source
+    )
+    magic, _, source = cell.source.partition("\n")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--budget", type=float)
+    parser.add_argument("--time-limit", type=float, default=60.0)
+    options, _ = parser.parse_known_args(shlex.split(magic)[1:])
+    outcome = sandbox.run([("crash", source)], budget_mib=options.budget, time_limit=options.time_limit)
+    where = outcome.where.source if outcome.where else ""
+    return {"status": outcome.status, "where": where, "budget_mib": options.budget, "cause": outcome.cause}
+
+
+def measure(lab: labs.LabSpec) -> dict[str, Any]:
+    """Measure one lab; some minutes."""
+    cells = answer(ROOT / "solutions" / f"{lab.name}.ipynb")
+    records = []
+    for seed in SEEDS:
+        seeded = [(name, re.sub(r"set_random_seed\(\d+\)", f"set_random_seed({seed})", text)) for name, text in cells]
+        record = grade_source(seeded, lab, seed=seed)
+        records.append(record)
+        print(
+            f"lab {lab.number} seed {seed}: {record['verdict']:<12} {record['peak_mib'] or 0:6.0f} MiB  "
+            f"accuracy {record['accuracy'] or 0:.3f}  {record['seconds'] or 0:5.1f} s",
+            flush=True,
+        )
+    accuracies = [record["accuracy"] or 0.0 for record in records]
+    starter = grade_source(answer(ROOT / "labs" / f"{lab.name}.ipynb"), lab)
+    wrong = []
+    for path in wrong_answers(lab):
+        record = grade_source([(path.name, path.read_text("utf-8"))], lab)
+        wrong.append({"name": path.stem, "verdict": record["verdict"], "score": record["score"]})
+        print(f"lab {lab.number} {path.stem}: {record['verdict']}", flush=True)
+    return {
+        "lab": lab.number,
+        "fingerprint": fingerprint(lab),
+        "measured_on": datetime.date.today().isoformat(),
+        "versions": versions(),
+        "method": records[0]["method"],
+        "crash": crash(lab),
+        "verdicts": [record["verdict"] for record in records],
+        "peak_mib": max(record["peak_mib"] or 0.0 for record in records),
+        "budget_mib": lab.budget_mib,
+        "accuracy_mean": round(statistics.mean(accuracies), 4),
+        "accuracy_deviation": round(statistics.stdev(accuracies), 4),
+        "floor": lab.floor,
+        "seconds": max(record["seconds"] or 0.0 for record in records),
+        "time_limit": lab.time_limit,
+        "starter": starter["verdict"],
+        "wrong_answers": wrong,
+    }
+
+
+def shortcomings(found: dict[str, Any]) -> list[str]:
+    """What a lab lacks of the room that it must have."""
+    deviation = max(found["accuracy_deviation"], 1e-9)
+    missing = {
+        "its solution does not pass with every seed": set(found["verdicts"]) != {"passed"},
+        "its peak is above 70 % of the budget": found["peak_mib"] > LARGEST_SHARE_OF_BUDGET * found["budget_mib"],
+        "its time is above half the limit": found["seconds"] > LARGEST_SHARE_OF_TIME * found["time_limit"],
+        "its accuracy is less than three standard deviations above the floor": (
+            found["accuracy_mean"] - found["floor"] < FEWEST_DEVIATIONS * deviation
+        ),
+        "its crash cell does not run out of memory": not found["crash"]["status"].startswith("out_of"),
+        "its starter is attempted": found["starter"] != "not_attempted",
+        "a wrong answer passes": any(one["verdict"] == "passed" for one in found["wrong_answers"]),
+    }
+    return [sentence for sentence, is_so in missing.items() if is_so]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("numbers", nargs="*", help="labs; all by default")
+    parser.add_argument("--changed", action="store_true", help="only labs that changed since they were measured")
+    options = parser.parse_args()
+    MEASURED.mkdir(exist_ok=True)
+    narrow = False
+    for lab in [labs.get(number) for number in options.numbers] or labs.all():
+        path = MEASURED / f"{lab.number}.json"
+        found = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        if not (options.changed and found.get("fingerprint") == fingerprint(lab)):
+            found = measure(lab)
+            path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        room = (found["accuracy_mean"] - found["floor"]) / max(found["accuracy_deviation"], 1e-9)
+        print(
+            f"lab {lab.number}: crash {found['crash']['status']} at `{found['crash']['where']}`; "
+            f"peak {found['peak_mib'] / found['budget_mib']:.0%} of the budget, accuracy {found['accuracy_mean']:.3f} "
+            f"(deviation {found['accuracy_deviation']:.3f}), {room:.1f} deviations above the floor, "
+            f"time {found['seconds'] / found['time_limit']:.0%} of the limit"
+        )
+        for sentence in shortcomings(found):
+            narrow = True
+            print(f"  lab {lab.number}: {sentence}.")
+    return int(narrow)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,171 @@
+"""Put what the package and the configuration know into the pages, so that they cannot disagree.
+
+A line such as ``<!-- table: causes -->`` is replaced when Sphinx reads the page, and so are the words
+REPOSITORY_ADDRESS and REPOSITORY_NAME.
+"""
+
+from __future__ import annotations
+
+import json
+import os.path
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from IPython.lib.lexers import IPython3Lexer
+from pygments.lexers import Python3Lexer
+from pygments.token import Keyword
+from sphinx.application import Sphinx
+
+from course_utils import causes, labs, memory
+
+MARKER = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
+PACKAGE = Path(labs.__file__).parent
+MEASURED = Path(__file__).resolve().parents[1] / "measured"
+DEPENDS_ON = {
+    "causes": ["causes.toml", "labs.toml"],
+    "labs": ["labs.toml"],
+    "measured": [f"../book/measured/{spec.number}.json" for spec in labs.all()],
+    "methods": ["memory/cgroup.py", "memory/procfs.py"],
+}
+
+KINDS = {
+    "host_ram": "The machine's RAM",
+    "gpu_memory": "The GPU's memory",
+    "graph_limit": "The 2 GB limit of a graph",
+    "disk_full": "The disk",
+    "not_memory": "Not memory at all",
+}
+
+
+def causes_table(page: str, address: str) -> str:
+    """Every crash cause, one section each, sorted by kind."""
+    sections = []
+    for kind, heading in KINDS.items():
+        found = [cause for cause in causes.all() if cause.kind == kind]
+        if found:
+            sections.append(f"## {heading}\n")
+            sections += [_cause_section(cause, page) for cause in found]
+    return "\n".join(sections)
+
+
+def _cause_section(cause: causes.Explanation, page: str) -> str:
+    lines = [f"### {cause.title}\n", f"{cause.why}\n", f"**What to do.** {cause.fix}\n"]
+    written = {spec.number: spec for spec in labs.all()}
+    if cause.lab in written:
+        lines.append(f"**Try it.** {_lab_link(written[cause.lab], page)}\n")
+    return "\n".join(lines)
+
+
+def labs_table(page: str, address: str) -> str:
+    """Every lab with its minutes and its budget."""
+    return "\n".join(
+        f"- {_lab_link(spec, page)} ({spec.minutes} minutes, {spec.budget_mib:.0f} MiB). {spec.takeaway}"
+        for spec in labs.all()
+    )
+
+
+def _lab_link(spec: labs.LabSpec, page: str) -> str:
+    target = os.path.relpath(f"labs/{spec.name}.ipynb", os.path.dirname(page))
+    return f"[Lab {spec.number}: {spec.title}]({target})"
+
+
+def methods_table(page: str, address: str) -> str:
+    """Every way to read memory, with what it cannot see."""
+    return "\n".join(
+        f"{name}\n: Counts {meter.counts}. Looks every {meter.interval * 1000:g} ms. Cannot see {meter.cannot_see}.\n"
+        for name, meter in memory.METHODS.items()
+    )
+
+
+def measured_table(page: str, address: str) -> str:
+    """What `benchmarks/labs.py` measured of each lab."""
+    sections = []
+    for spec in labs.all():
+        path = MEASURED / f"{spec.number}.json"
+        if not path.exists():
+            continue
+        found = json.loads(path.read_text("utf-8"))
+        crash, versions = found["crash"], found["versions"]
+        room = (found["accuracy_mean"] - found["floor"]) / max(found["accuracy_deviation"], 1e-9)
+        wrong = "\n".join(
+            f"  - {one['name'].replace('_', ' ')}: `{one['verdict']}`, {one['score']:.0f} points"
+            for one in found["wrong_answers"]
+        )
+        sections.append(
+            f"## {_lab_link(spec, page)}\n\n"
+            f"- **Crash**, at a budget of {crash['budget_mib']:.0f} MiB: `{crash['status']}` in `{crash['where']}`\n"
+            f"- **Solution**, five seeds: peak at most {found['peak_mib']:.0f} of {found['budget_mib']:.0f} MiB "
+            f"({found['peak_mib'] / found['budget_mib']:.0%}); accuracy {found['accuracy_mean']:.3f} with a standard "
+            f"deviation of {found['accuracy_deviation']:.3f}, {room:.0f} of them above the floor of "
+            f"{found['floor']:g}; at most {found['seconds']:.0f} of {found['time_limit']:.0f} s\n"
+            f"- **Untouched starter**: `{found['starter']}`\n"
+            f"- **Typical wrong answers**\n{wrong}\n"
+            f"- Measured on {found['measured_on']} by {found['method']}, Python {versions['python']}, "
+            f"TensorFlow {versions['tensorflow']}\n"
+        )
+    return "\n".join(sections)
+
+
+def ways_in_table(page: str, address: str) -> str:
+    """Links that open the repository on borrowed machines."""
+    slug = address.removeprefix("https://github.com/")
+    return f"""- [Open in Codespaces](https://codespaces.new/{slug}): an editor and a terminal in the browser.
+- [Open in Binder](https://mybinder.org/v2/gh/{slug}/HEAD?labpath=labs): a notebook server without an
+  account. It is slow to start, has about 2 GB of RAM and forgets your files.
+"""
+
+
+TABLES = {
+    "causes": causes_table,
+    "labs": labs_table,
+    "measured": measured_table,
+    "methods": methods_table,
+    "ways_in": ways_in_table,
+}
+
+
+def fill(app: Sphinx, page: str, source: list[str]) -> None:
+    """Fill in a page, and have it read again when what it was filled from changes."""
+    if not page.startswith("book/"):
+        return
+    address = app.config.html_theme_options["repository_url"].rstrip("/")
+
+    def table(match: re.Match[str]) -> str:
+        for name in DEPENDS_ON.get(match[1], []):
+            app.env.note_dependency(str(PACKAGE / name))
+        return TABLES[match[1]](page, address)
+
+    text = MARKER.sub(table, source[0])
+    source[0] = text.replace("REPOSITORY_ADDRESS", address).replace("REPOSITORY_NAME", address.rpartition("/")[2])
+
+
+class CourseLexer(IPython3Lexer):
+    """Colours a cell that starts with one of the course's magics like any other Python code."""
+
+    def get_tokens_unprocessed(self, text: str, *arguments: object) -> Iterator[tuple]:
+        """Yield (position, token, text) for a whole cell."""
+        magic = re.match(r"%%(sandbox|graded)\b.*\n?", text)
+        if not magic:
+            yield from super().get_tokens_unprocessed(text, *arguments)
+            return
+        yield 0, Keyword, magic[0]
+        for position, token, value in Python3Lexer().get_tokens_unprocessed(text[magic.end() :]):
+            yield magic.end() + position, token, value
+
+
+def leave_out_thebe(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Take out scripts that Jupyter Book adds and this book does not use; loaded twice, they fail."""
+    context["script_files"] = [
+        script
+        for script in context.get("script_files", [])
+        if "thebe" not in f"{script.filename}{script.attributes.get('body')}".lower()
+    ]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.connect("source-read", fill)
+    app.add_lexer("ipython3", CourseLexer)
+    app.connect("html-page-context", leave_out_thebe)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,191 @@
+"""Write the two notebooks of each lab, the solution and the starter, and say when they are out of date."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from course_utils.authoring import answers, quiz
+from course_utils.authoring.source import Cell, Source, SourceError, paths, read
+
+SUFFIX = " (solution)"
+FOLDED = {"setup": "hide-input", "versions": "hide-cell"}
+"""Cells with these tags are folded away on the site, by the tag that the book knows."""
+
+_REPOSITORY = "https://github.com/example/out-of-memory"
+_LABEL = re.compile(r"^\(([\w-]+)\)=$", re.MULTILINE)
+_COMMAND = "`course-utils labs`"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Where the course lives; badges and setup cells are made from it."""
+
+    url: str
+    branch: str
+
+    def colab(self, path: str) -> str:
+        """Return the address that opens the notebook at ``path`` in Colab."""
+        owner_and_name = self.url.removesuffix(".git").rstrip("/").removeprefix("https://github.com/")
+        return f"https://colab.research.google.com/github/{owner_and_name}/blob/{self.branch}/{path}"
+
+
+def repository(root: Path) -> Repository:
+    """Read the repository's address from ``_config.yml``, the one place where it stands."""
+    import yaml  # comes with jupytext; see source.read for why it is imported late
+
+    config = root / "_config.yml"
+    entry = {}
+    if config.is_file():
+        entry = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}).get("repository", {})
+    return Repository(entry.get("url", _REPOSITORY), entry.get("branch", "main"))
+
+
+def generate(root: Path) -> list[Path]:
+    """Write the notebooks of every lab under ``root``; returns the files that changed, removed ones included.
+
+    Raises:
+        SourceError: a lab cannot be read; the sentence names file and line.
+    """
+    changed = []
+    for path, text in _wanted(root).items():
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            changed.append(path)
+    for path in _left_over(root):
+        path.unlink()
+        changed.append(path)
+    return changed
+
+
+def check(root: Path) -> list[str]:
+    """Return one sentence for each notebook that ``generate`` would change, with the reason."""
+    reasons = []
+    for path, text in _wanted(root).items():
+        name = path.relative_to(root)
+        if not path.is_file():
+            reasons.append(f"{name} is missing: run {_COMMAND}.")
+        elif (found := path.read_text(encoding="utf-8")) != text:
+            reasons.append(f"{name} is out of date: {_difference(found, text)}; run {_COMMAND}.")
+    for path in _left_over(root):
+        reasons.append(f"{path.relative_to(root)} has no source in solutions/: run {_COMMAND} to remove it.")
+    return reasons
+
+
+def build(source: Source, where: Repository, *, answered: bool) -> nbformat.NotebookNode:
+    """Return one notebook of a lab: the solution if ``answered``, else the starter. Neither has outputs."""
+    path = f"{'solutions' if answered else 'labs'}/{source.path.stem}.ipynb"
+    cells, taken = [], set()
+    for position, cell in enumerate(source.cells):
+        try:
+            text = _text(cell, answered)
+        except ValueError as error:
+            raise SourceError(f"{source.name}, the cell at line {cell.line}: {error}.") from error
+        if position == 0:
+            text = _header(text, source, where, path, answered)
+        # Both notebooks take the identifier from the source, so a cell has the same one in each.
+        cells.append(_cell(cell.kind, text, cell.metadata, _identifier(cell.text, taken)))
+        if position == 0:
+            cells.append(_cell("code", _setup(where), {"tags": ["setup"]}, "setup"))
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.nbformat_minor = 5
+    notebook.metadata = {
+        "course": {"generated_from": source.name, "lab": source.spec.number, "notice": _notice(source)},
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return notebook
+
+
+def _wanted(root: Path) -> dict[Path, str]:
+    where, wanted = repository(root), {}
+    for source in map(read, paths(root)):
+        for folder in ("solutions", "labs"):
+            notebook = build(source, where, answered=folder == "solutions")
+            wanted[root / folder / f"{source.path.stem}.ipynb"] = nbformat.writes(notebook) + "\n"
+    return wanted
+
+
+def _left_over(root: Path) -> list[Path]:
+    """Return generated notebooks whose source is gone."""
+    names = {path.stem for path in paths(root)}
+    found = [path for folder in ("solutions", "labs") for path in sorted((root / folder).glob("*.ipynb"))]
+    return [path for path in found if path.stem not in names and '"generated_from"' in path.read_text("utf-8")]
+
+
+def _text(cell: Cell, answered: bool) -> str:
+    if "graded" in cell.tags:
+        return answers.solution(cell.text) if answered else answers.starter(cell.text)
+    text = quiz.render(cell.text) if "quiz" in cell.tags and cell.kind == "markdown" else cell.text
+    if cell.kind == "markdown" and answered:
+        # Starter and solution are two pages of one site, on which a label may stand only once.
+        for label in _LABEL.findall(text):
+            text = re.sub(rf"(\(|\(#|\{{ref\}}`|<){re.escape(label)}(\)|`|>)", rf"\g<1>solution-{label}\g<2>", text)
+    return text
+
+
+def _header(text: str, source: Source, where: Repository, path: str, answered: bool) -> str:
+    title, _, rest = text.partition("\n")
+    badge = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({where.colab(path)})"
+    time_and_needs = f"**Time:** about {source.spec.minutes} minutes. **Needs:** {source.spec.needs}"
+    return "\n\n".join(
+        [
+            title + (SUFFIX if answered else ""),
+            f"{badge}\n<!-- {_notice(source)} -->",
+            time_and_needs,
+            rest.strip(),
+        ]
+    )
+
+
+def _notice(source: Source) -> str:
+    return f"Generated from {source.name}: edit that file, then run course-utils labs."
+
+
+def _setup(where: Repository) -> str:
+    return (
+        "# Colab has everything but the course's own package.\n"
+        "import sys\n\n"
+        'if "google.colab" in sys.modules:\n'
+        f"    %pip install --quiet --no-deps git+{where.url}\n\n"
+        "%load_ext course_utils"
+    )
+
+
+def _cell(kind: str, text: str, metadata: dict[str, Any], identifier: str) -> nbformat.NotebookNode:
+    make = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
+    cell = make(text.lstrip("\n"), id=identifier)  # a formatter puts blank lines above a function
+    tags = list(metadata.get("tags", ()))
+    tags += [fold for tag, fold in FOLDED.items() if tag in tags and kind == "code"]
+    cell.metadata = {**metadata, **({"tags": tags} if tags else {})}
+    return cell
+
+
+def _identifier(text: str, taken: set[str]) -> str:
+    """Return an identifier made from the cell's own text, so that an edit elsewhere leaves it alone."""
+    repeat = 0
+    while (name := hashlib.sha256(f"{repeat}{text}".encode()).hexdigest()[:12]) in taken:
+        repeat += 1
+    taken.add(name)
+    return name
+
+
+def _difference(found: str, wanted: str) -> str:
+    try:
+        old, new = nbformat.reads(found, as_version=4), nbformat.reads(wanted, as_version=4)
+    except Exception:  # whatever is wrong with the file, the reason is the same
+        return "it is not a notebook"
+    if any(cell.get("outputs") or cell.get("execution_count") for cell in old.cells):
+        return "it holds outputs"
+    if len(old.cells) != len(new.cells):
+        return f"it has {len(old.cells)} cells and its source gives {len(new.cells)}"
+    for number, (one, other) in enumerate(zip(old.cells, new.cells, strict=True), start=1):
+        if one != other:
+            return f"cell {number} is not what its source gives"
+    return "its metadata is not what its source gives"

@@ -1,0 +1,207 @@
+"""From the text of an error to its cause, the fix and the lab that teaches it: ``causes.toml`` applied."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from importlib import resources
+
+# The start and the end of a long text are read: the first has the root error, the last the death.
+_HEAD, _TAIL = 60_000, 140_000
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a crash means, in plain words."""
+
+    kind: str
+    """host_ram, gpu_memory, graph_limit, disk_full, not_memory or unknown."""
+    cause: str
+    """Its id in ``causes.toml``."""
+    title: str
+    why: str
+    fix: str
+    lab: str
+    """The number of the lab that teaches the remedy, such as ``"01"``; "" if none does."""
+
+
+class UnknownCause(KeyError):
+    """An id that ``causes.toml`` does not have; its text is one sentence."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class _Cause:
+    explanation: Explanation
+    patterns: tuple[re.Pattern[str], ...]
+    code: tuple[re.Pattern[str], ...]
+    live: tuple[str, ...] = field(default=())
+    sign: str = "error"
+    by_device: bool = False
+
+
+def explain(text: str | bytes) -> Explanation:
+    """Return the most specific cause that the text of an error or a log shows; kind "unknown" if none does.
+
+    Any text is accepted, also empty, binary or huge; of a huge one only the start and the end are read.
+    """
+    text = _readable(text)
+    shown: dict[str, list[_Cause]] = {sign: [] for sign in ("error", "vague", "fault", "silent", "warning")}
+    for cause in _read().values():
+        if any(pattern.search(text) for pattern in cause.patterns):
+            shown[cause.sign].append(cause)
+    errors = shown["error"]
+    if errors and errors[0].explanation.kind != "not_memory":
+        chosen = errors[0]
+    elif shown["vague"] or (shown["silent"] and not shown["fault"]):
+        # Memory ran out; a warning before it, or the line of code, may say of what.
+        hints = [cause for cause in shown["warning"] if cause.explanation.kind == "host_ram"]
+        chosen = _by_code(text) or (hints + shown["vague"] + shown["silent"])[0]
+        if chosen.by_device:
+            chosen = replace(chosen, explanation=replace(chosen.explanation, kind="host_ram"))
+    else:
+        chosen = (shown["fault"] + errors + shown["warning"] + [_read()["unknown"]])[0]
+    return _with_figures(chosen, text)
+
+
+def from_code(source: str, live: Sequence[str] = ()) -> Explanation | None:
+    """Guess why a process died while it ran ``source``, from that line and from descriptions of its biggest arrays.
+
+    ``live`` holds texts such as ``"float64 array of shape (4000, 96, 96, 3)"``. Returns None where neither tells.
+    """
+    cause = _by_code(source)
+    if cause is None:
+        described = [
+            cause for cause in _read().values() if any(what.startswith(cause.live) for what in live if cause.live)
+        ]
+        cause = described[0] if described else None
+    if cause is None:
+        return None
+    return replace(cause.explanation, kind="host_ram") if cause.by_device else cause.explanation
+
+
+def by_id(name: str) -> Explanation:
+    """Return the cause with this id. Raises UnknownCause."""
+    if name not in _read():
+        raise UnknownCause(f"There is no cause {name!r}; the causes are {', '.join(_read())}.")
+    return _read()[name].explanation
+
+
+def all() -> list[Explanation]:
+    """Return every cause, in the order of ``causes.toml``."""
+    return [cause.explanation for cause in _read().values()]
+
+
+def allocation(text: str | bytes) -> str:
+    """Describe the allocation that an error names: "float32 array of shape (24, 64, 1024, 1024): 6144 MiB", or ""."""
+    found = _allocation(_readable(text))
+    return f"{found[0]}: {_mib(found[1])}" if found else ""
+
+
+# ---- what a text says ----
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    """A blank in a pattern also matches where a terminal has wrapped the line. All repeats are bounded, for speed."""
+    spaced = re.sub(r" (\??)", lambda blank: r"\s{0,20}" if blank[1] else r"\s{1,20}", pattern)
+    return re.compile(spaced, re.IGNORECASE)
+
+
+_TYPES = {"float": "float32", "double": "float64", "half": "float16", "long": "int64", "int": "int32"}
+_SIZES = {
+    "float64": 8, "int64": 8, "uint64": 8, "complex64": 8, "complex128": 16, "float32": 4, "int32": 4, "uint32": 4,
+    "float16": 2, "bfloat16": 2, "int16": 2, "uint16": 2, "int8": 1, "uint8": 1, "bool": 1,
+}  # fmt: skip
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
+_SHAPES = (
+    _compile(r"with shape \((?P<shape>[\d,\s]{1,120})\) and data type (?P<type>\w{3,12})"),
+    _compile(
+        r"OOM when allocating tensor (?:with|of) shape ?\[(?P<shape>[\d,\s]{1,120})\]"
+        r"(?: and type (?P<type>\w{3,12}))?"
+    ),
+)
+_BYTES = (
+    _compile(r"large alloc (\d{1,18})() bytes"),
+    _compile(r"Allocation of (\d{1,18})() exceeds"),
+    _compile(r"\((\d{1,18})() bytes\) from device"),
+    _compile(
+        r"(?:Unable|trying|tried|failed) to allocate (\d{1,18}(?:\.\d{0,6})?) ?([KMGTP]?)"
+        r"(?:i?B\b|bytes\b|(?<=[KMGTP])\b)"
+    ),
+)
+_CPU = re.compile(r"OOM when allocating[^\n]{0,300}device:CPU|by allocator (?:mklcpu|cpu)|Allocator \((?:mklcpu|cpu)\)")
+_GPU = re.compile(r"OOM when allocating[^\n]{0,300}device:(?:XLA_)?GPU|GPU_\d+_bfc|CUDA_ERROR_OUT_OF_MEMORY")
+_NOISE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x00")
+
+
+def _readable(text: str | bytes) -> str:
+    """Cut the text to what is read, and take colours and zero bytes out."""
+    if len(text) > _HEAD + _TAIL:
+        cut = (text[:_HEAD], text[-_TAIL:])
+        text = b"\n".join(cut) if isinstance(text, bytes) else "\n".join(cut)
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    return _NOISE.sub("", text)
+
+
+def _allocation(text: str) -> tuple[str, int] | None:
+    """What was to be allocated, in words, and its bytes."""
+    for pattern in _SHAPES:
+        if match := pattern.search(text):
+            shape = tuple(int(number) for number in re.findall(r"\d{1,18}", match["shape"])[:16])
+            given = (match["type"] or "").lower()
+            kind = _TYPES.get(given, given)
+            what = f"array of shape {shape}"
+            if kind in _SIZES:
+                return f"{kind} {what}", math.prod(shape) * _SIZES[kind]
+            if not given:
+                return f"{what}, if float32", math.prod(shape) * 4
+    sizes = [int(float(number) * _UNITS[unit.lower()]) for pattern in _BYTES for number, unit in pattern.findall(text)]
+    return ("one block", max(sizes)) if sizes and max(sizes) > 0 else None
+
+
+def _mib(size: int) -> str:
+    mib = size / 2**20
+    return f"{mib:.0f} MiB" if mib >= 10 else f"{mib:.2g} MiB"
+
+
+def _with_figures(cause: _Cause, text: str) -> Explanation:
+    """Settle which memory it was, and add the arithmetic where the text names an allocation."""
+    found = cause.explanation
+    if cause.by_device and _CPU.search(text) and not _GPU.search(text):
+        found = replace(found, kind="host_ram")
+    named = _allocation(text) if found.kind in ("host_ram", "gpu_memory") else None
+    if named:
+        found = replace(found, why=f"{found.why} Here it is: {named[0]}, {_mib(named[1])}.")
+    return found
+
+
+def _by_code(source: str) -> _Cause | None:
+    """The first cause of which a line of code is typical."""
+    for cause in _read().values():
+        if any(pattern.search(source) for pattern in cause.code):
+            return cause
+    return None
+
+
+@functools.cache
+def _read() -> dict[str, _Cause]:
+    text = resources.files("course_utils").joinpath("causes.toml").read_text(encoding="utf-8")
+    causes: dict[str, _Cause] = {}
+    for row in tomllib.loads(text)["cause"]:
+        words = {key: row[key] for key in ("kind", "title", "why", "fix", "lab")}
+        causes[row["id"]] = _Cause(
+            Explanation(cause=row["id"], **words),
+            tuple(_compile(pattern) for pattern in row["patterns"]),
+            tuple(re.compile(pattern) for pattern in row.get("code", ())),
+            tuple(row.get("live", ())),
+            row.get("sign", "error"),
+            row.get("by_device", False),
+        )
+    return causes

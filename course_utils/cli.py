@@ -1,0 +1,273 @@
+"""The command ``course-utils``: one verb a command, no logic of its own.
+
+Each command imports what it needs when it runs, so that ``--help`` is there at once. Nothing here imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from course_utils.grading.record import Record
+
+application = typer.Typer(
+    name="course-utils",
+    help="Crash Keras models on purpose, see why they died, grade the fix.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+COULD_NOT = 2
+WIDE = 120  # columns from which the messages fit into the table
+
+
+@application.command()
+def labs(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; say what is out of date.")] = False,
+) -> None:
+    """Write the notebooks of every lab from solutions/, and hold the labs to their form."""
+    from course_utils import authoring
+
+    root = Path.cwd()
+    if not (root / "solutions").is_dir():
+        _stop("There is no solutions/ here: run this in the folder of the course.")
+    with _one_sentence(authoring.SourceError):
+        findings = authoring.check(root) if check else []
+        for path in [] if check else authoring.generate(root):
+            print(f"wrote {path.relative_to(root)}" if path.exists() else f"removed {path.relative_to(root)}")
+        findings += authoring.lint(root)
+    for finding in findings:
+        print(finding, file=sys.stderr)
+    if findings:
+        raise typer.Exit(1)
+
+
+@application.command()
+def grade(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Submissions, or folders of them.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for results; an earlier run there is resumed.")],
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many run at once.")] = 1,
+    isolation: Annotated[str, typer.Option("--isolation", help="auto, bwrap, user or process.")] = "auto",
+    seed_file: Annotated[Path | None, typer.Option("--seed-file", help="Secret text for the hidden images.")] = None,
+) -> None:
+    """Grade submissions: verdict, score, peak and accuracy of each into --out."""
+    from rich.console import Console
+
+    from course_utils import reports, sandbox
+    from course_utils.grading import many, submission
+    from course_utils.grading.grade import PUBLIC_SEED, CannotGrade, isolation_level, seed_from
+
+    with _one_sentence(CannotGrade, submission.NoSuchPath):
+        seed = PUBLIC_SEED if seed_file is None else seed_from(_read(seed_file))
+        found = submission.discover(paths, leave_out=out)
+        if not found:
+            _stop(f"There is no .ipynb or .py file under {', '.join(map(str, paths))}.")
+        level = isolation_level(isolation)
+        grades = many.Grades(out / "grades.sqlite")
+        console = Console(stderr=True)
+        tasks = [(one, answer) for one in map(submission.read_found, found) for answer in one.answers]
+        records: list[Record] = []
+        try:
+            with _progress(console) as progress:
+                bar = progress.add_task(f"Grading ({level})", total=len(tasks))
+                for record in many.grade_many(tasks, grades, isolation=level, seed=seed, jobs=jobs):
+                    records.append(record)
+                    progress.advance(bar)
+        except KeyboardInterrupt:
+            print(f"Stopped. {len(records)} of {len(tasks)} are graded; the same command goes on.", file=sys.stderr)
+            sandbox.stop()
+            os._exit(130)  # without waiting for runs in threads; they die with this process
+        finally:
+            grades.close()
+        try:
+            written = reports.write(records, out)
+        except OSError as error:
+            raise CannotGrade(f"Cannot write the results into {out} ({error.strerror}).") from None
+    screen = Console()
+    screen.print(_table(records, screen.width))
+    print("Written: " + ", ".join(str(path) for path in written))
+    failed = [record for record in records if record["message"].startswith(many.FAILED)]
+    if failed:
+        _stop(f"{len(failed)} could not be graded, first {failed[0]['submission']}: {failed[0]['message']}")
+
+
+@application.command()
+def check(file: Annotated[Path, typer.Argument(help="Your notebook or script.")]) -> None:
+    """Grade one file as the course does, and show what came out."""
+    from rich.console import Console
+
+    from course_utils.grading import submission
+    from course_utils.grading.grade import PUBLIC_SEED, CannotGrade, grade_answer
+
+    console = Console(stderr=True)
+    with _one_sentence(CannotGrade, submission.NoSuchPath):
+        if file.is_dir():
+            _stop(f"{file} is a folder: check takes one file, grade takes folders.")
+        (found,) = submission.discover([file])
+        one = submission.read_found(found)
+        for answer in one.answers:
+            with console.status(f"Grading lab {answer.lab or '?'}") as status:
+
+                def show(seconds: float, mib: float, status=status, lab: str = answer.lab) -> None:
+                    status.update(f"Grading lab {lab}: {mib:,.0f} MiB after {seconds:.0f} s")
+
+                record = grade_answer(one, answer, isolation="process", seed=PUBLIC_SEED, on_sample=show)
+            _show(record)
+
+
+@application.command()
+def verify(
+    record: Annotated[Path, typer.Argument(help="The completion.json of a learner.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="What the same learner handed in.")],
+) -> None:
+    """Hold a completion record against what was handed in. A convenience: grades come from `grade`."""
+    from course_utils.grading import completion, submission
+
+    with _one_sentence(completion.NotACompletionRecord, submission.NoSuchPath):
+        rows = completion.verify(record, map(submission.read_found, submission.discover(paths, leave_out=record)))
+    for number, finding in rows:
+        print(f"Lab {number}: {finding}")
+    if any(finding != "handed in" for _, finding in rows):
+        raise typer.Exit(1)
+
+
+@application.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say which isolation and which way to read memory this machine holds, and what they cannot see."""
+    from course_utils import memory, sandbox
+    from course_utils.grading.record import versions
+
+    levels = [{"level": level, "why_not": sandbox.unavailable(level)} for level in sandbox.LEVELS]
+    methods = memory.describe()
+    found = {
+        "isolation": sandbox.strongest(),
+        "isolation_levels": levels,
+        "method": memory.choose(),
+        "methods": methods,
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory_mib": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
+        "versions": versions(),
+    }
+    if as_json:
+        _print_json(found)
+        return
+    print(f"Isolation: {found['isolation']} is the strongest that this machine holds.")
+    for row in levels:
+        print(f"  {row['level']:<8} {'no: ' + row['why_not'] if row['why_not'] else 'yes'}")
+    print(f"Memory is read by: {found['method']}.")
+    for row in methods:
+        print(f"  {row['method']:<10} {'yes' if row['available'] else 'no: ' + row['why']}")
+        if row["available"]:
+            print(f"             counts {row['counts']}")
+            print(f"             cannot see: {row['cannot_see'] or 'nothing that we know of'}")
+    print(f"Machine: {found['cpus']} CPUs, {found['memory_mib']:,} MiB of memory.")
+    print("Versions: " + ", ".join(f"{name} {version}" for name, version in found["versions"].items()))
+
+
+@application.command()
+def explain(
+    file: Annotated[Path, typer.Argument(help="A file with the error text; - reads standard input.")] = Path("-"),
+    as_json: AsJson = False,
+) -> None:
+    """Turn an error text into its cause, the fix and the lab that teaches it."""
+    import dataclasses
+
+    from course_utils import causes
+
+    if str(file) == "-" and sys.stdin.isatty():
+        print("Paste the error text, then press Ctrl-D.", file=sys.stderr)
+    text = sys.stdin.buffer.read().decode("utf-8", "replace") if str(file) == "-" else _read(file)
+    found = causes.explain(text)
+    if as_json:
+        _print_json(dataclasses.asdict(found))
+        return
+    print(found.title)
+    for label, value in (("Why", found.why), ("Fix", found.fix), ("Lab", found.lab)):
+        if value:
+            print(f"{label}: {value}")
+
+
+def _show(record: Record) -> None:
+    """What the learner sees."""
+    lab = f"Lab {record['lab']}" if record["lab"] else Path(record["submission"]).name
+    print(f"{lab}: {record['verdict'].replace('_', ' ')}, {record['score']:g} of 100 points")
+    print(record["message"])
+    if where := record["where"]:
+        print(f"Where: {where['cell']}, line {where['line']}: {where['source']}")
+    if record["peak_mib"] is not None:
+        print(
+            f"Measured by {record['method']} in {record['seconds']:.0f} s: peak {record['peak_mib']:.0f} of "
+            f"{record['budget_mib']:.0f} MiB above a baseline of {record['baseline_mib']:.0f} MiB"
+        )
+
+
+def _table(records: list[Record], width: int) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for name in ("Student", "Lab", "Verdict"):
+        table.add_column(name, overflow="fold")
+    for name in ("Score", "Peak MiB", "Accuracy"):
+        table.add_column(name, justify="right")
+    wide = width >= WIDE
+    if wide:
+        table.add_column("Message", overflow="fold")
+    for record in sorted(records, key=lambda record: (record["student"], record["lab"])):
+        peak, accuracy = record["peak_mib"], record["accuracy"]
+        figures = f"{record['score']:.1f}", "" if peak is None else f"{peak:.0f}"
+        share = "" if accuracy is None else f"{accuracy:.1%}"
+        cells = (record["student"], record["lab"], record["verdict"], *figures, share)
+        # Text, not str: brackets in what a learner wrote are no markup.
+        table.add_row(*(Text(cell) for cell in (*cells, *([record["message"]] if wide else []))))
+    return table
+
+
+def _progress(console: Console) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console)
+
+
+def _read(path: Path) -> str:
+    try:
+        text = path.read_text("utf-8", "replace")
+    except OSError as error:
+        _stop(f"Cannot read {path}: {error.strerror}.")
+    if not text.strip():
+        _stop(f"{path} is empty.")
+    return text
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    print(json.dumps(value, indent=1))
+
+
+def _stop(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise typer.Exit(COULD_NOT)
+
+
+@contextmanager
+def _one_sentence(*errors: type[Exception]) -> Iterator[None]:
+    """End with the sentence of an expected error, and code 2, instead of a traceback."""
+    try:
+        yield
+    except errors as error:
+        _stop(str(error))

@@ -1,0 +1,268 @@
+"""One answer: run it in a sandbox, score what came out, and say so in one record."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from course_utils import labs, sandbox, scans
+from course_utils.grading import score
+from course_utils.grading.inside import CLASSES, LAPS
+from course_utils.grading.record import Record, make
+from course_utils.grading.submission import Answer, Cells, Submission, syntax_problem, untouched
+from course_utils.labs import LabSpec
+
+PUBLIC_SEED = 0
+IMAGES = "graded_images"
+
+
+class CannotGrade(Exception):
+    """The grader itself is stopped, whatever the submission; the text is a sentence for the instructor."""
+
+
+def seed_from(text: str) -> int:
+    """The seed of the hidden images that an instructor's secret text stands for."""
+    return int.from_bytes(hashlib.sha256(text.strip().encode()).digest()[:7], "big")
+
+
+def isolation_level(asked: str) -> str:
+    """The level to run at: ``auto`` is the strongest that the host holds, and a named one is never lowered.
+
+    Raises:
+        CannotGrade: this host cannot hold the level.
+    """
+    if asked == "auto":
+        return sandbox.strongest()
+    if asked not in sandbox.LEVELS:
+        raise CannotGrade(f"There is no isolation {asked!r}: choose auto, {', '.join(sandbox.LEVELS)}.")
+    if reason := sandbox.unavailable(asked):
+        raise CannotGrade(f"Nothing was graded, since this host cannot hold isolation {asked!r}: {reason}")
+    return asked
+
+
+def epilogue(lab: LabSpec, folder: Path) -> str:
+    """What runs after the learner's code, as text: the strongest isolation keeps the grader's files out of sight.
+
+    It has a namespace of its own, so names that the learner has taken ("len", "list") do no harm. A lab that asks
+    for another function brings another entry here.
+    """
+    entries = {"train": "train_and_predict", "make_dataset": "time_and_train", "search": "search_and_predict"}
+    call = entries[lab.function]
+    text = resources.files("course_utils.grading").joinpath("inside.py").read_text("utf-8")
+    return (
+        "import builtins as _builtins\n"
+        "_grader = {'__name__': 'grader'}\n"
+        f"_builtins.exec(_builtins.compile({text!r}, '<grader>', 'exec'), _grader)\n"
+        f"_grader[{call!r}](_builtins.globals(), {str(folder)!r})\n"
+    )
+
+
+def grade_source(
+    cells: Cells,
+    lab: LabSpec,
+    *,
+    isolation: str = "process",
+    seed: int = PUBLIC_SEED,
+    on_output: Callable[[str, str], None] | None = None,
+    on_sample: Callable[[float, float], None] | None = None,
+    **identity: Any,
+) -> Record:
+    """Grade an answer.
+
+    Args:
+        cells: The graded cells as (name, source), run in order in one namespace.
+        lab: Whose budget, floor and images count.
+        isolation: ``process``, ``user``, ``bwrap`` or ``auto``.
+        seed: Of the hidden images.
+        on_output: Called with ("stdout" or "stderr", text) while it runs.
+        on_sample: Called with (seconds, MiB above the baseline) while it runs.
+        identity: ``submission``, ``sha256`` and ``student`` for the record.
+
+    Raises:
+        CannotGrade: the host cannot hold the isolation, or the images cannot be drawn.
+    """
+    identity |= {"lab": lab.number}
+    asked = {"budget_mib": lab.budget_mib, "floor": lab.floor, "time_limit": lab.time_limit}
+    problem, where = syntax_problem(cells)
+    if problem:
+        return make(verdict="rejected", message=_sentence(problem), where=where, **identity, **asked)
+    if untouched(cells, lab.function):
+        message = f"Lab {lab.number} is not attempted yet: write {lab.function} in the graded cell."
+        return make(verdict="not_attempted", message=message, **identity, **asked)
+    isolation = isolation_level(isolation)
+    try:
+        training = scans.load("train", count=lab.train_count, size=lab.image_size)
+        hidden = scans.load("hidden", count=lab.hidden_count, size=lab.image_size, seed=seed, distorted=lab.distorted)
+        hidden.chmod(0o700)  # labels are folder names there: not for other users, such as a sandbox's
+    except (scans.ScanError, OSError) as error:
+        raise CannotGrade(str(error)) from None
+    with tempfile.TemporaryDirectory(prefix="graded-", ignore_cleanup_errors=True) as directory:
+        examiner = Examiner(hidden, Path(directory), weighs=lab.saved_kib is not None)
+        outcome = sandbox.run(
+            cells,
+            budget_mib=lab.budget_mib,
+            cap_mib=lab.cap_mib,
+            gpu_budget_mib=lab.gpu_budget_mib,
+            time_limit=lab.time_limit,
+            isolation=isolation,
+            epilogue=epilogue(lab, training),
+            readable=[training],
+            directory=Path(directory),
+            on_message=examiner.answer,
+            on_output=on_output,
+            on_sample=on_sample,
+        )
+    verdict, points, message = judge(outcome, examiner, lab)
+    line = outcome.where if verdict == outcome.status else None
+    return make(
+        verdict=verdict,
+        message=message,
+        score=points,
+        where=line and {"cell": line.cell, "line": line.line, "source": line.source},
+        peak_mib=round(outcome.peak_mib, 1),
+        baseline_mib=round(outcome.baseline_mib, 1),
+        accuracy=examiner.accuracy if outcome.status == "finished" else None,
+        seconds=round(outcome.seconds, 2),
+        method=outcome.method,
+        isolation=outcome.isolation,
+        trace=outcome.trace,
+        **identity,
+        **asked,
+    )
+
+
+def grade_answer(submission: Submission, answer: Answer, *, isolation: str, seed: int, **watch: Any) -> Record:
+    """Grade one answer of a submission. Arguments and errors are those of :func:`grade_source`."""
+    identity = {
+        "submission": str(submission.path),
+        "sha256": submission.sha256,
+        "student": submission.student,
+    }
+    if answer.problem:
+        return make(verdict="rejected", message=answer.problem, where=answer.where, lab=answer.lab, **identity)
+    lab = labs.get(answer.lab)
+    return grade_source(answer.cells, lab, isolation=isolation, seed=seed, **identity, **watch)
+
+
+def judge(outcome: sandbox.Outcome, examiner: Examiner, lab: LabSpec) -> tuple[str, float, str]:
+    """Verdict, points of 100, and the sentence for the learner."""
+    if outcome.status != "finished":
+        parts = [outcome.message, outcome.cause and f"Likely cause: {outcome.cause}"]
+        return outcome.status, 0.0, " ".join(part for part in parts if part)
+    if examiner.problem:
+        return "raised", 0.0, examiner.problem
+    if examiner.accuracy is None:
+        return "raised", 0.0, "The run ended before it gave predictions: let train and predict return."
+    speed = ""
+    if lab.speedup is not None:
+        speedup = examiner.speedup()
+        if speedup is None:
+            return "raised", 0.0, "The run did not keep to the grader's laps: leave the timing to the grader."
+        speed = f"; make_dataset is {speedup:.1f} times as fast as a plain loop, and the lab asks for {lab.speedup:g}"
+        if speedup < lab.speedup:
+            return "timed_out", 0.0, f"Too slow{speed}. Keep Python out of the pipeline."
+    peak, accuracy = outcome.peak_mib, examiner.accuracy
+    points = score.score(peak, lab.budget_mib, lab.cap_mib, accuracy, lab.floor)
+    memory = f"The peak is {peak:.0f} of {lab.budget_mib:.0f} MiB"
+    hits = f"the accuracy on hidden images is {accuracy:.1%}, and the lab asks for {lab.floor:.0%}{speed}"
+    if lab.saved_kib is not None:
+        if examiner.saved_kib is None:
+            return "raised", 0.0, "The run did not save the model: leave the end of the run to the grader."
+        hits += f"; the saved model takes {examiner.saved_kib:.0f} of {lab.saved_kib:g} KiB"
+        if examiner.saved_kib > lab.saved_kib:
+            advice = " Save fewer or narrower numbers, and no optimizer."
+            points = score.score(lab.cap_mib, lab.budget_mib, lab.cap_mib, accuracy, lab.floor)  # none for memory
+            return "over_budget", points, f"{memory}; {hits}.{advice}"
+    verdict = score.verdict(peak, lab.budget_mib, accuracy, lab.floor)
+    advice = {
+        "passed": "",
+        "over_budget": " Hold less in memory at once.",
+        "inaccurate": " Train longer, or change the model.",
+    }[verdict]
+    return verdict, points, f"{memory}; {hits}.{advice}"
+
+
+class Examiner:
+    """Answers a graded run from outside: hands out images without labels, takes predictions, keeps the labels."""
+
+    def __init__(self, hidden: Path, directory: Path, *, weighs: bool = False) -> None:
+        self.hidden = hidden
+        self.directory = directory
+        self.weighs = weighs
+        self.saved_kib: float | None = None
+        self.labels: list[int] = []
+        self.accuracy: float | None = None
+        self.problem = ""
+        self.laps: list[tuple[str, float]] = []
+
+    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Answer one message. Whatever a run sends, nothing about the labels goes back."""
+        if message.get("state") == "trained":
+            if not self.labels:
+                self.labels = self._hand_out()
+            images = [f"{IMAGES}/{number:05d}.jpg" for number in range(len(self.labels))]
+            return {"images": images, "size": self.weighs}
+        if "lap" in message:
+            self.laps = [*self.laps[: len(LAPS)], (str(message["lap"]), message["processor_seconds"])]
+        elif "saved_kib" in message:
+            self.saved_kib = float(message["saved_kib"])
+        elif "problem" in message:
+            self.problem = self.problem or str(message["problem"])[:1000]
+        elif "predictions" in message:
+            self._mark(message["predictions"])
+        return {}
+
+    def speedup(self) -> float | None:
+        """How many times as fast as the plain loop the learner's pipeline was; None where laps are not as asked.
+
+        What counts is processor time, which other work on the machine hardly changes.
+        """
+        if tuple(name for name, _ in self.laps) != LAPS:
+            return None
+        total = dict.fromkeys(LAPS, 0.0)
+        for (_, before), (name, now) in zip(self.laps, self.laps[1:], strict=False):
+            total[name] += now - before
+        return total["loop"] / max(total["dataset"], 1e-9)
+
+    def _mark(self, predictions: Any) -> None:
+        count = len(self.labels)
+        if not count or self.accuracy is not None:
+            return
+        valid = isinstance(predictions, list) and len(predictions) == count
+        if not valid or not all(type(label) is int and 0 <= label < CLASSES for label in predictions):
+            self.problem = f"The run sent something else than {count} labels from 0 to {CLASSES - 1}."
+            return
+        pairs = zip(predictions, self.labels, strict=True)
+        self.accuracy = sum(guess == label for guess, label in pairs) / count
+
+    def _hand_out(self) -> list[int]:
+        """Copy the hidden images under numbers in an order of their own; return their labels in that order."""
+        originals = list(self.hidden.glob("*/*.jpg"))
+        random.SystemRandom().shuffle(originals)
+        # The run owns this directory and may put links in it, so every step goes by descriptor and follows none.
+        parent = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.mkdir(IMAGES, 0o755, dir_fd=parent)
+            folder = os.open(IMAGES, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+            try:
+                for number, original in enumerate(originals):
+                    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+                    copy = os.open(f"{number:05d}.jpg", flags, 0o644, dir_fd=folder)
+                    with open(original, "rb") as source, os.fdopen(copy, "wb") as target:
+                        shutil.copyfileobj(source, target)
+            finally:
+                os.close(folder)
+        finally:
+            os.close(parent)
+        return [int(original.parent.name) for original in originals]
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,367 @@
+"""Graded cells out of a notebook or a script, whatever state the file is in.
+
+Nothing here raises for a bad file. A file that cannot be graded becomes an :class:`Answer` whose ``problem``
+is one sentence for the learner, so that it costs nobody else a grade.
+"""
+
+from __future__ import annotations
+
+import ast
+import errno
+import hashlib
+import json
+import os
+import re
+import stat
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from course_utils import labs
+
+MIB = 2**20
+FILE_LIMIT = 20 * MIB
+# Code, not weights: a table of answers or a trained network does not fit.
+CODE_LIMIT = 256 * 1024
+
+SUFFIXES = (".ipynb", ".py")
+# What people hand in by mistake. Anything else in a class folder (grades, a read-me) is left alone.
+MISTAKEN_SUFFIXES = (".zip", ".7z", ".rar", ".gz", ".pdf", ".docx", ".doc", ".html", ".txt")
+IGNORED_FOLDERS = {"__pycache__", "__MACOSX"}
+
+Cells = list[tuple[str, str]]
+
+_MAGIC = re.compile(r"^\s*(?:#\s*)?%%graded\b[ \t]*(.*?)\s*$")
+_PERCENT = re.compile(r"^#\s*%%(?:\s.*)?$")
+_NUMBER = re.compile(r"^(\d{1,3})(?!\d)")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one lab: ``cells`` as (name, source), or the ``problem`` that keeps it from that."""
+
+    lab: str
+    cells: Cells = field(default_factory=list)
+    problem: str = ""
+    where: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a student handed in. ``sha256`` is empty where the file could not be read."""
+
+    path: Path
+    student: str
+    sha256: str
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A path to read, whose it is, the lab of its folder, and the folder that links must stay inside."""
+
+    path: Path
+    student: str
+    lab: str = ""
+    root: Path | None = None
+    problem: str = ""
+
+
+class NoSuchPath(FileNotFoundError):
+    """A path on the command line does not exist; the text is a sentence."""
+
+
+def lab_number(text: str) -> str:
+    """The number of the lab that a text starts with ("1", "lab_01", "01_the_data"), else ""."""
+    match = _NUMBER.match(text.strip().removeprefix("lab").lstrip("_- "))
+    if not match:
+        return ""
+    try:
+        return labs.get(match.group(1)).number
+    except labs.UnknownLab:
+        return ""
+
+
+def graded_cells(sources: Iterable[tuple[int, str]]) -> tuple[dict[str, Cells], str]:
+    """Sort cell sources into answers.
+
+    Args:
+        sources: (lines before it in its file, source) of each code cell, in order; 0 lines in a notebook.
+
+    Returns:
+        Cells by lab number, and a sentence on the first ``%%graded`` that names no lab ("" if all do).
+        The magic line stays as a comment, so that line numbers are those that the learner sees.
+    """
+    answers: dict[str, Cells] = {}
+    problem = ""
+    for lines_before, source in sources:
+        stripped = source.lstrip("\n")
+        lines_before += len(source) - len(stripped)
+        first, _, body = stripped.partition("\n")
+        magic = _MAGIC.match(first)
+        if not magic:
+            continue
+        asked = magic.group(1)
+        number = lab_number(asked) if re.fullmatch(r"\d{1,3}", asked) else ""
+        if not number:
+            known = ", ".join(lab.number for lab in labs.all())
+            problem = problem or f"`{first.strip()[:60]}` names no lab; the labs are {known}"
+            continue
+        cells = answers.setdefault(number, [])
+        name = "graded cell" if not cells else f"graded cell {len(cells) + 1}"
+        cells.append((name, "\n" * lines_before + f"# %%graded {number}\n" + body))
+    return answers, problem
+
+
+def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = None) -> Submission:
+    """Read one file. Never raises for what is in it, nor for a path that cannot be read.
+
+    Args:
+        path: ``.ipynb`` or ``.py``.
+        student: Whose it is; the name of the file without its suffix by default.
+        lab: The lab that its folder stands for, used where the file does not say.
+        root: A link must not lead out of this folder.
+    """
+    path = Path(path)
+    student = student or path.stem
+    lab = lab_number(path.name) or lab
+    name = path.name
+    digest = ""
+    try:
+        data = _read_bytes(path, root)
+        digest = hashlib.sha256(data).hexdigest()
+        text = _decode(data, name)
+        if path.suffix.lower() == ".ipynb":
+            found, problem = graded_cells((0, source) for source in _notebook_cells(text, name))
+        else:
+            found, problem = graded_cells(_percent_cells(text))
+            if not found and not problem and lab and not _PERCENT_OR_MAGIC.search(text):
+                found = {lab: [("file", text)]}
+    except _Unreadable as error:
+        return Submission(path, student, digest, (Answer(lab, problem=str(error)),))
+    answers = [_checked(number, cells, name) for number, cells in sorted(found.items())]
+    if problem:
+        answers.append(Answer(lab if lab not in found else "", problem=f"{name}: {problem}."))
+    if not answers:
+        script = path.suffix.lower() == ".py"
+        line, rename = ("# %%graded NN", ", or start the file's name with NN") if script else ("%%graded NN", "")
+        advice = f"put `{line}` (NN is the lab's number) in the first line of the cell with your answer{rename}"
+        answers = [Answer(lab, problem=f"{name} has no graded cell: {advice}.")]
+    return Submission(path, student, digest, tuple(answers))
+
+
+def read_found(found: Found) -> Submission:
+    """Read what :func:`discover` found."""
+    if found.problem:
+        return Submission(found.path, found.student, "", (Answer(found.lab, problem=found.problem),))
+    return read(found.path, student=found.student, lab=found.lab, root=found.root)
+
+
+def discover(paths: Iterable[Path], *, leave_out: Path | None = None) -> list[Found]:
+    """Find the submissions under files and folders.
+
+    A flat folder of files, one folder a student, and nbgrader's ``submitted/STUDENT/LAB/`` are understood.
+
+    Raises:
+        NoSuchPath: a path does not exist.
+    """
+    found: dict[Path, Found] = {}
+    for path in map(Path, paths):
+        if not os.path.lexists(path):
+            raise NoSuchPath(f"{path} does not exist: give a notebook, a script or a folder of them.")
+        entries = _walk(path, leave_out) if path.is_dir() and path.suffix not in SUFFIXES else [Found(path, "")]
+        for entry in entries:
+            found.setdefault(Path(os.path.abspath(entry.path)), entry)
+    return [_owned(entry) for entry in found.values()]
+
+
+def untouched(cells: Cells, function: str) -> bool:
+    """Whether the starter is all there is: no code, or a ``function`` that does nothing but say so."""
+    statements = [node for _, source in cells for node in ast.parse(source).body if not _is_text(node)]
+    definitions = [node for node in statements if isinstance(node, ast.FunctionDef) and node.name == function]
+    if not definitions:
+        return not statements
+    for node in definitions[-1].body:
+        if isinstance(node, ast.Raise) and "NotImplementedError" in ast.unparse(node):
+            return True
+        if any(isinstance(inner, ast.Return) for inner in ast.walk(node)):
+            return False
+    return all(isinstance(node, ast.Pass) or _is_text(node) for node in definitions[-1].body)
+
+
+# Reading bytes and cells
+
+
+class _Unreadable(Exception):
+    """One sentence for the learner."""
+
+
+_PERCENT_OR_MAGIC = re.compile(r"^(?:#\s*%%(?:\s.*)?|(?:#\s*)?%%graded\b.*)$", re.MULTILINE)
+
+
+def _read_bytes(path: Path, root: Path | None) -> bytes:
+    name = path.name
+    if path.suffix.lower() not in SUFFIXES:
+        raise _Unreadable(f"{name} is not a notebook: hand in the .ipynb file or a .py script.")
+    if root is not None and path.is_symlink():
+        target, inside = os.path.realpath(path), os.path.realpath(root)
+        if os.path.commonpath([target, inside]) != inside:
+            raise _Unreadable(f"{name} is a link to somewhere else: hand in the file itself.")
+    try:
+        # Without O_NONBLOCK, a pipe called x.ipynb would hold up the whole class.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise _Unreadable(_not_a_file(name, status.st_mode))
+            data = file.read(FILE_LIMIT + 1)
+    except OSError as error:
+        if error.errno == errno.EISDIR or path.is_dir():
+            raise _Unreadable(_not_a_file(name, stat.S_IFDIR)) from None
+        reason = {
+            errno.ENOENT: "does not exist",
+            errno.ELOOP: "is a link that leads back to itself",
+            errno.EACCES: "may not be read by this user",
+        }.get(error.errno, f"cannot be read ({error.strerror})")
+        raise _Unreadable(f"{name} {reason}: hand in the file again.") from None
+    if len(data) > FILE_LIMIT:
+        raise _Unreadable(
+            f"{name} is larger than {FILE_LIMIT // MIB} MiB: clear all outputs, save and hand it in again."
+        )
+    return data
+
+
+def _not_a_file(name: str, mode: int) -> str:
+    what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+    return f"{name} is {what}: hand in the notebook file itself."
+
+
+def _decode(data: bytes, name: str) -> str:
+    if not data.strip():
+        raise _Unreadable(f"{name} is empty: save your notebook and hand it in again.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _Unreadable(
+            f"{name} is not UTF-8 text (byte {error.start + 1}): save it as UTF-8 and hand it in again."
+        ) from None
+    if "\0" in text:
+        raise _Unreadable(f"{name} holds binary data: hand in the notebook or the script itself.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _notebook_cells(text: str, name: str) -> Iterator[str]:
+    """Sources of the code cells. Ids, kernelspec and metadata may be broken: they are not looked at."""
+    try:
+        notebook = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise _Unreadable(
+            f"{name} is not a whole notebook{line}: open it in Jupyter, save it and hand it in again."
+        ) from None
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if cells is None and isinstance(notebook, dict) and isinstance(notebook.get("worksheets"), list):
+        # Notebook formats 2 and 3.
+        sheets = [sheet for sheet in notebook["worksheets"] if isinstance(sheet, dict)]
+        cells = [cell for sheet in sheets if isinstance(sheet.get("cells"), list) for cell in sheet["cells"]]
+    if not isinstance(cells, list):
+        raise _Unreadable(f"{name} is not a notebook (it has no cells): hand in the .ipynb file of the lab.")
+    for cell in cells:
+        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+            source = cell.get("source", cell.get("input", ""))
+            if isinstance(source, list):
+                source = "".join(line for line in source if isinstance(line, str))
+            if isinstance(source, str):
+                # Half a surrogate pair is legal in JSON and nowhere else.
+                yield source.encode("utf-8", "replace").decode("utf-8")
+
+
+def _percent_cells(text: str) -> Iterator[tuple[int, str]]:
+    """Code cells of a py:percent script, each with the number of lines before it."""
+    start, keep, lines = 0, True, text.split("\n")
+    for index, line in enumerate([*lines, "# %%"]):
+        if _PERCENT.match(line):
+            if keep:
+                yield start, "\n".join(lines[start:index])
+            start, keep = index + 1, "[markdown]" not in line and "[raw]" not in line
+
+
+def _checked(number: str, cells: Cells, name: str) -> Answer:
+    if sum(len(source) for _, source in cells) > CODE_LIMIT:
+        return Answer(
+            number,
+            problem=f"The answer to lab {number} in {name} is longer than {CODE_LIMIT // 1024} KiB: "
+            "hand in code, not data.",
+        )
+    problem, where = syntax_problem(cells)
+    return Answer(number, cells, f"{name}: {problem}" if problem else "", where)
+
+
+def syntax_problem(cells: Cells) -> tuple[str, dict[str, Any] | None]:
+    """The first syntax error as a sentence and its place; ("", None) where there is none."""
+    for cell, source in cells:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile(source, cell, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            lines = source.split("\n")
+            number = min(max(error.lineno or 1, 1), len(lines))
+            text = lines[number - 1].strip()
+            advice = f"{error.msg}; correct it and run the cell once before you hand it in"
+            if text[:1] in ("!", "%", "?"):
+                advice = "a graded cell holds plain Python, so take out lines that start with ! or %"
+            problem = f"line {number} of the {cell} is not Python (`{text[:80]}`): {advice}."
+            return problem, {"cell": cell, "line": number, "source": text[:200]}
+        except (ValueError, RecursionError, MemoryError, OverflowError):
+            return f"the {cell} is nested too deeply for Python to read: write it in smaller steps.", None
+    return "", None
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+# Finding files
+
+
+def _walk(root: Path, leave_out: Path | None) -> Iterator[Found]:
+    skipped = os.path.abspath(leave_out) if leave_out else ""
+    closed: list[str] = []
+    for folder, folders, files in os.walk(root, onerror=lambda error: closed.append(error.filename)):
+        here = Path(folder)
+        bundles = [name for name in folders if name.endswith(SUFFIXES)]
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in IGNORED_FOLDERS
+            and name not in bundles
+            and os.path.abspath(here / name) != skipped
+        )
+        suffixes = SUFFIXES + (MISTAKEN_SUFFIXES if here == root else ())
+        names = [name for name in files if name.lower().endswith(suffixes) and not name.startswith(".")]
+        yield from (Found(here / name, "", root=root) for name in sorted([*names, *bundles]))
+        if here.parent == root and not folders and not names and not bundles:
+            held = ", ".join(sorted(files)[:3]) or "nothing"
+            problem = f"The folder {here.name} holds no .ipynb or .py file (it holds {held}): hand in the notebook."
+            yield Found(here, here.name, root=root, problem=problem)
+    for name in closed:
+        problem = f"The folder {Path(name).name} may not be read by this user: correct its permissions."
+        yield Found(Path(name), Path(name).name, root=root, problem=problem)
+
+
+def _owned(found: Found) -> Found:
+    """Add the student and the lab that the folders name."""
+    parents = Path(os.path.abspath(found.path)).parent.parts
+    lab = lab_number(parents[-1]) if parents else ""
+    student = found.student
+    if "submitted" in parents[:-1]:
+        student = parents[parents.index("submitted") + 1]
+    elif found.root is not None and not student:
+        inside = found.path.relative_to(found.root).parts
+        if len(inside) > 1:
+            student = inside[0] if not lab_number(inside[0]) else found.root.resolve().name
+    return Found(found.path, student or found.path.stem, lab, found.root, found.problem)

@@ -1,0 +1,101 @@
+"""What the course knows about each lab: ``labs.toml`` as typed records."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from dataclasses import dataclass, fields
+from importlib import resources
+
+
+class UnknownLab(KeyError):
+    """A lab number that the course does not have; its text is one sentence for the learner."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class LabSpec:
+    """One lab: what its page says and what the grader asks for. Memory is in MiB above the baseline."""
+
+    number: str
+    """Two digits, such as ``"01"``."""
+    name: str
+    """File name without its suffix, in ``solutions/`` and in ``labs/``."""
+    title: str
+    minutes: int
+    """How long a learner takes."""
+    needs: str
+    """What the machine must have, as a sentence."""
+    budget_mib: float
+    """The peak that the graded answer may reach; it is killed at the cap, twice the budget."""
+    floor: float
+    """Accuracy on the hidden images, between 0 and 1, that earns full marks."""
+    time_limit: float
+    """Seconds for training and prediction together."""
+    train_count: int
+    """Number of images in the folder that ``train`` is given."""
+    image_size: int
+    """Height and width of each image, in pixels."""
+    hidden_count: int
+    """Number of hidden images that the answer is scored on."""
+    takeaway: str
+    """The sentence to remember."""
+    hints: tuple[str, ...]
+    """Three hints, from a nudge to almost the answer."""
+    gpu_budget_mib: float | None = None
+    """Device memory that the answer may use where there is a GPU."""
+    function: str = "train"
+    """The function that the lab asks for."""
+    distorted: bool = False
+    """Whether the hidden images are distorted more strongly than the training images."""
+    speedup: float | None = None
+    """How many times as fast as a plain loop ``make_dataset`` must give images, in a lab that asks for it."""
+    saved_kib: float | None = None
+    """Size of the saved model on disk, in KiB, that the answer may reach; None where it does not matter."""
+
+    @property
+    def cap_mib(self) -> float:
+        """Where a graded run is killed."""
+        return 2 * self.budget_mib
+
+
+def get(number: str | int) -> LabSpec:
+    """Return the lab with this number: ``"01"``, ``"1"`` and ``1`` are the same lab. Raises UnknownLab."""
+    text = str(number).strip()
+    key = text.zfill(2)
+    if key not in _read():
+        raise UnknownLab(f"There is no lab {text!r}; the labs are {', '.join(_read())}.")
+    return _read()[key]
+
+
+def all() -> list[LabSpec]:
+    """Return every lab in the order of its number."""
+    return list(_read().values())
+
+
+@functools.cache
+def _read() -> dict[str, LabSpec]:
+    text = resources.files("course_utils").joinpath("labs.toml").read_text(encoding="utf-8")
+    return parse(text)
+
+
+def parse(text: str) -> dict[str, LabSpec]:
+    """Read the text of a ``labs.toml``; returns each lab under its two-digit number.
+
+    Raises:
+        ValueError: a table lacks a key, has one too many, or its number and name disagree.
+    """
+    known = {field.name for field in fields(LabSpec)} - {"number"}
+    required = known - {"gpu_budget_mib", "function", "distorted", "speedup", "saved_kib"}
+    specs = {}
+    for number, table in sorted(tomllib.loads(text).items()):
+        if missing := sorted(required - table.keys()):
+            raise ValueError(f"labs.toml: lab {number} lacks {', '.join(missing)}.")
+        if unknown := sorted(table.keys() - known):
+            raise ValueError(f"labs.toml: lab {number} has keys that no lab has: {', '.join(unknown)}.")
+        if not (name := table["name"]).startswith(f"{number}_"):
+            raise ValueError(f"labs.toml: lab {number} is named {name!r}, which does not start with {number}_.")
+        specs[number] = LabSpec(number=number, **{**table, "hints": tuple(table["hints"])})
+    return specs

@@ -1,0 +1,277 @@
+"""The kernel's own counters: a control group for each run, version 2 or 1.
+
+The kernel counts and the kernel kills. Its peak counter includes page cache, which must not count, so it is not
+taken as it is: it is read and reset every few milliseconds, and in each such window what is not the run's own
+(page cache, kernel structures) is subtracted. A spike between two samples is thus seen as the kernel saw it.
+
+Files and their meaning: https://docs.kernel.org/admin-guide/cgroup-v2.html and
+https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from course_utils.memory.meter import MIB, Meter, MeterUnavailable, Sample
+
+TASK_LIMIT = 256
+PROCESS_LIMIT = 100
+_numbers = itertools.count()
+
+
+def parse_statistics(text: str) -> dict[str, int]:
+    """Return the ``name value`` lines of a ``memory.stat`` file as a dictionary of integers."""
+    return {name: int(value) for name, value in (line.split() for line in text.splitlines())}
+
+
+class CgroupMeter(Meter):
+    """What both versions share. ``folder`` may be given to read a recorded group instead of a new one."""
+
+    counts: ClassVar[str] = "anonymous + shared memory + swap charged to the run's control group, by the kernel"
+    cannot_see: ClassVar[str] = "memory of a process outside the run that works on its behalf"
+    interval: ClassVar[float] = 0.005
+    controller: ClassVar[str]
+    usage_file: ClassVar[str]
+    limit_file: ClassVar[str]
+    counted: ClassVar[tuple[str, ...]]
+
+    def __init__(self, cap_mib: float, folder: Path | None = None) -> None:
+        super().__init__(cap_mib)
+        self.folder = folder or self.create()
+        self._descriptors: dict[str, int] = {}
+        self._other = 0
+        self._tasks: Path | None = None
+        self._crowded = False
+        if folder is None:
+            # The watcher kills at the cap; the kernel stands a little above it, for what grows faster than it looks.
+            limit = int((cap_mib + max(8, 0.01 * cap_mib)) * MIB)
+            self.write(self.limit_file, limit)
+            self.limit_swap(limit)
+            self._tasks = self.limit_tasks()
+
+    # What differs between the versions.
+    @classmethod
+    def parent(cls) -> Path:
+        """Return the group in which runs get groups of their own; raises OSError if there is none."""
+        raise NotImplementedError
+
+    def limit_swap(self, limit: int) -> None:
+        """Keep swap from lending the run memory beyond its cap."""
+        raise NotImplementedError
+
+    def limit_tasks(self) -> Path | None:
+        """Bound the number of processes and threads; return the folder of a second group, if one was made."""
+        raise NotImplementedError
+
+    def window_peak(self) -> int:
+        """Return the highest usage in bytes since the last call, all kinds of memory; 0 if it is not known."""
+        raise NotImplementedError
+
+    # What they share.
+    @classmethod
+    def probe(cls) -> str:
+        try:
+            meter = cls(1024)
+        except (MeterUnavailable, OSError) as error:
+            return f"no writable memory controller: {error}"
+        meter.close()
+        return ""
+
+    @classmethod
+    def create(cls) -> Path:
+        try:
+            folder = cls.parent() / f"course-{os.getpid()}-{next(_numbers)}"
+            folder.mkdir()
+        except OSError as error:
+            raise MeterUnavailable(str(error)) from error
+        if not (folder / cls.usage_file).exists():
+            folder.rmdir()
+            raise MeterUnavailable(f"{folder.parent} has no {cls.usage_file}")
+        return folder
+
+    def read(self, name: str) -> str:
+        descriptor = self._descriptors.get(name)
+        if descriptor is None:
+            descriptor = self._descriptors[name] = os.open(self.folder / name, os.O_RDONLY)
+        return os.pread(descriptor, 16384, 0).decode()
+
+    def write(self, name: str, value: object) -> None:
+        (self.folder / name).write_text(str(value))
+
+    def attach(self, pid: int) -> None:
+        if self._tasks:
+            (self._tasks / "cgroup.procs").write_text(str(pid))
+        self.write("cgroup.procs", pid)
+        self.window_peak()
+
+    def sample(self) -> Sample:
+        usage = int(self.read(self.usage_file))
+        window = self.window_peak()
+        statistics = parse_statistics(self.read("memory.stat"))
+        counted = sum(statistics.get(name, 0) for name in self.counted) + self.swap(statistics)
+        other = max(0, usage - counted)
+        peak = max(counted, window - max(other, self._other))
+        self._other = other
+        return Sample(counted / MIB, peak / MIB)
+
+    def swap(self, statistics: dict[str, int]) -> int:
+        """Return the bytes of the run that are in swap."""
+        raise NotImplementedError
+
+    def processes(self) -> list[int]:
+        # Opened anew each time: version 1 shows an open file the list of its first reading.
+        return [int(line) for line in (self.folder / "cgroup.procs").read_text().split()]
+
+    def too_many_tasks(self) -> bool:
+        # Before it meets the limit on tasks, a fork bomb can fill the group with the kernel's own structures.
+        self._crowded = self._crowded or (self.killed_by_kernel() and len(self.processes()) > PROCESS_LIMIT)
+        return self._crowded or parse_statistics(self.task_events()).get("max", 0) > 0
+
+    def task_events(self) -> str:
+        """Return the text of the group's ``pids.events``, "" where there is none."""
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        with contextlib.suppress(OSError):  # no one is born while they are being counted
+            ((self._tasks or self.folder) / "pids.max").write_text("0")
+        deadline = time.monotonic() + 5
+        while (pids := self.processes()) and time.monotonic() < deadline:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.002)
+
+    def close(self) -> None:
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+        self._descriptors.clear()
+        for folder in filter(None, (self.folder, self._tasks)):
+            for _ in range(100):
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:  # the last process is still being torn down
+                    time.sleep(0.01)
+                else:
+                    break
+
+
+def _own_path(controller: str) -> str:
+    """Return this process's group for a controller ("" for version 2), from ``/proc/self/cgroup``."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return path.lstrip("/")
+    raise FileNotFoundError(f"this process has no {controller or 'version 2'} control group")
+
+
+class CgroupV1(CgroupMeter):
+    """Control groups, version 1."""
+
+    controller = "memory"
+    usage_file = "memory.usage_in_bytes"
+    limit_file = "memory.limit_in_bytes"
+    counted = ("total_rss", "total_shmem")
+
+    @classmethod
+    def parent(cls) -> Path:
+        return Path("/sys/fs/cgroup/memory") / _own_path("memory")
+
+    def limit_swap(self, limit: int) -> None:
+        with contextlib.suppress(OSError):  # without swap accounting the file is not there
+            self.write("memory.memsw.limit_in_bytes", limit)
+
+    def limit_tasks(self) -> Path | None:
+        try:
+            folder = Path("/sys/fs/cgroup/pids") / _own_path("pids") / self.folder.name
+            folder.mkdir()
+            (folder / "pids.max").write_text(str(TASK_LIMIT))
+        except OSError:
+            return None
+        return folder
+
+    def window_peak(self) -> int:
+        peak = int(self.read("memory.max_usage_in_bytes"))
+        with contextlib.suppress(OSError):
+            self.write("memory.max_usage_in_bytes", 0)
+        return peak
+
+    def swap(self, statistics: dict[str, int]) -> int:
+        return statistics.get("total_swap", 0)
+
+    def killed_by_kernel(self) -> bool:
+        return parse_statistics(self.read("memory.oom_control")).get("oom_kill", 0) > 0
+
+    def task_events(self) -> str:
+        return (self._tasks / "pids.events").read_text() if self._tasks else ""
+
+
+class CgroupV2(CgroupMeter):
+    """Control groups, version 2."""
+
+    controller = ""
+    usage_file = "memory.current"
+    limit_file = "memory.max"
+    counted = ("anon", "shmem")
+    _peak: int | None = None
+
+    @classmethod
+    def parent(cls) -> Path:
+        root = Path("/sys/fs/cgroup")
+        if not (root / "cgroup.controllers").exists():
+            raise FileNotFoundError("control groups version 2 are not mounted at /sys/fs/cgroup")
+        own = root / _own_path("")
+        # A group with processes in it cannot give its controllers to groups below, so runs go beside this process.
+        for folder in (own, own.parent):
+            if "memory" in (folder / "cgroup.subtree_control").read_text().split() and os.access(folder, os.W_OK):
+                return folder
+        raise PermissionError(f"{own} does not hand its memory controller down")
+
+    def limit_swap(self, limit: int) -> None:
+        with contextlib.suppress(OSError):
+            self.write("memory.swap.max", 0)
+
+    def limit_tasks(self) -> Path | None:
+        with contextlib.suppress(OSError):
+            self.write("pids.max", TASK_LIMIT)
+        return None
+
+    def window_peak(self) -> int:
+        # Since Linux 6.12 a write to an open memory.peak resets it for that descriptor alone; before, it cannot be
+        # reset, and only the samples count.
+        if self._peak is None:
+            try:
+                self._peak = os.open(self.folder / "memory.peak", os.O_RDWR)
+                os.write(self._peak, b"reset")
+            except OSError:
+                self._peak = -1
+            else:
+                self._descriptors["memory.peak"] = self._peak
+            return 0
+        if self._peak < 0:
+            return 0
+        peak = int(os.pread(self._peak, 64, 0))
+        os.write(self._peak, b"reset")
+        return peak
+
+    def swap(self, statistics: dict[str, int]) -> int:
+        try:
+            return int(self.read("memory.swap.current"))
+        except FileNotFoundError:
+            return 0
+
+    def killed_by_kernel(self) -> bool:
+        return parse_statistics(self.read("memory.events")).get("oom_kill", 0) > 0
+
+    def task_events(self) -> str:
+        try:
+            return self.read("pids.events")
+        except FileNotFoundError:
+            return ""

@@ -1,0 +1,61 @@
+"""The interface that every way of reading memory answers."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+MIB = 1024 * 1024
+
+
+class MeterUnavailable(Exception):
+    """This host does not allow the method; the message says why."""
+
+
+class Sample(NamedTuple):
+    """Memory of a run above its baseline, in MiB: now, and the most since the sample before."""
+
+    now_mib: float
+    peak_mib: float
+
+
+class Meter:
+    """Reads the memory of one run, a process and all its descendants.
+
+    ``interval`` is the longest pause between two samples, in seconds. The life of a meter is
+    `attach`, any number of `sample`, `kill`, `close`.
+    """
+
+    counts: ClassVar[str]
+    cannot_see: ClassVar[str]
+    interval: ClassVar[float]
+
+    def __init__(self, cap_mib: float) -> None:
+        self.cap_mib = cap_mib
+
+    @classmethod
+    def probe(cls) -> str:
+        """Return "" if this host allows the method, else a sentence that says why not."""
+        raise NotImplementedError
+
+    def attach(self, pid: int) -> None:
+        """Begin to watch ``pid``, which has not run any of the learner's code yet."""
+        raise NotImplementedError
+
+    def sample(self) -> Sample:
+        """Read the run's memory once."""
+        raise NotImplementedError
+
+    def killed_by_kernel(self) -> bool:
+        """Whether the kernel's own limit killed a process of this run."""
+        return False
+
+    def too_many_tasks(self) -> bool:
+        """Whether the run reached the limit on processes and threads."""
+        return False
+
+    def kill(self) -> None:
+        """Kill every process of the run."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Release what the meter holds on the host."""

@@ -1,0 +1,182 @@
+"""The process tree in ``/proc``, read by a trusted parent: for hosts without writable control groups, such as Colab.
+
+``status`` is cheap to read and gives each process's anonymous and shared resident memory and its swap. Their sum over
+a tree counts a page that two processes share twice. Where more than one process is alive, that part is found by
+reading their proportional set sizes from ``smaps_rollup``, which walks the page tables and costs milliseconds.
+
+Files and their meaning: https://docs.kernel.org/filesystems/proc.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import ClassVar
+
+from course_utils.memory.meter import MIB, Meter, Sample
+
+PROCESS_LIMIT = 100
+SHARING_PAUSE = 0.05
+KIB_PER_MIB = MIB // 1024
+
+
+def _fields(pid: int, name: str, wanted: tuple[str, ...]) -> int:
+    """Return the sum in KiB of some fields of a file of ``/proc/<pid>``; 0 if the process is gone."""
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            text = file.read().decode()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
+    total = 0
+    for line in text.splitlines():
+        field, _, value = line.partition(":")
+        if field in wanted:
+            total += int(value.split()[0])
+    return total
+
+
+def anonymous_mib(pid: int) -> float:
+    """Return anonymous + shared resident memory + swap of one process, in MiB."""
+    return _fields(pid, "status", ("RssAnon", "RssShmem", "VmSwap")) / KIB_PER_MIB
+
+
+def proportional_mib(pid: int) -> float:
+    """Return the same with every shared page divided by the number of processes that map it, in MiB.
+
+    Where the kernel is older than 5.0 and does not split the figure, this is `anonymous_mib`.
+    """
+    total = _fields(pid, "smaps_rollup", ("Pss_Anon", "Pss_Shmem", "SwapPss"))
+    return total / KIB_PER_MIB if total else anonymous_mib(pid)
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the processor time that a process, its descendants and those of them that have ended took so far."""
+    ticks = 0
+    for member in tree([pid]):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{member}/stat", "rb") as file:
+            # After the name in brackets, the fields are numbered from 3; 14 to 17 are the times.
+            ticks += sum(map(int, file.read().rpartition(b")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    """Return the direct children of every thread of a process."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        pass
+    return found
+
+
+def tree(pids: list[int]) -> list[int]:
+    """Return ``pids`` and all their descendants, each once."""
+    found: list[int] = []
+    pending = list(pids)
+    while pending:
+        pid = pending.pop()
+        if pid not in found:
+            found.append(pid)
+            pending += children(pid)
+    return found
+
+
+class ProcfsMeter(Meter):
+    """Reads a process tree from outside and kills it when it is told to."""
+
+    counts: ClassVar[str] = "anonymous + mapped shared memory + swap of the process tree, shared pages counted once"
+    cannot_see: ClassVar[str] = (
+        "files in /dev/shm or another tmpfs that no process has mapped; a spike shorter than the interval"
+    )
+    interval: ClassVar[float] = 0.003
+
+    def __init__(self, cap_mib: float) -> None:
+        super().__init__(cap_mib)
+        self._pids: list[int] = []
+        self._newest = b""
+        self._baseline = 0.0
+        self._now = self._peak = 0.0
+        self._sharing: tuple[set[int], float, float] = (set(), 0.0, 0.0)
+        self._too_many = False
+
+    @classmethod
+    def probe(cls) -> str:
+        return "" if anonymous_mib(os.getpid()) else "/proc does not tell RssAnon: this is not Linux"
+
+    def attach(self, pid: int) -> None:
+        self._root = pid
+        # Orphans are handed to the nearest subreaper above, which is the zygote: the parent of the run.
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            self._reaper = int(file.read().rpartition(b")")[2].split()[1])
+        self._pids = [pid]
+        self._baseline = anonymous_mib(pid)
+
+    def sample(self) -> Sample:
+        # The last number in loadavg is the newest process or thread on the host: unchanged, no one was born.
+        with open("/proc/loadavg", "rb") as file:
+            newest = file.read().split()[-1]
+        if newest != self._newest:
+            self._newest = newest
+            self._pids = self._members()
+            self._too_many = self._too_many or len(self._pids) > PROCESS_LIMIT
+        sizes = {pid: size for pid in self._pids if (size := anonymous_mib(pid))}
+        total = sum(sizes.values())
+        if (twice := self._counted_twice(sizes, total)) is not None:
+            self._now = max(0.0, total - twice - self._baseline)
+            self._peak = max(self._peak, self._now)
+        return Sample(self._now, self._now)
+
+    def _counted_twice(self, sizes: dict[int, float], total: float) -> float | None:
+        """Return how much of the sum over several processes is pages that they share, in MiB.
+
+        What a process allocates is its own, so the figure holds until a process comes or goes, or writes to pages that
+        it shares: it is read anew in the first case at once, for the second now and then. None where a process ended
+        while they were being read, since its share had then been seen in part.
+        """
+        if len(sizes) < 2:
+            self._sharing = (set(), 0.0, 0.0)
+            return 0.0
+        pids, twice, read_at = self._sharing
+        pause = SHARING_PAUSE if total - twice - self._baseline > self._peak else 5 * SHARING_PAUSE
+        if pids != set(sizes) or time.monotonic() - read_at > pause:
+            proportional = {pid: proportional_mib(pid) for pid in sizes}
+            # Each size is read after its proportional size: growth in between then counts too little, for a moment,
+            # and not too much, for ever, in the peak.
+            after = {pid: anonymous_mib(pid) for pid in sizes}
+            if not all(after.values()):
+                return None
+            twice = sum(max(0.0, after[pid] - proportional[pid]) for pid in sizes)
+            self._sharing = (set(sizes), twice, time.monotonic())
+        return twice
+
+    def _members(self) -> list[int]:
+        orphans = children(self._reaper) if self._reaper > 1 else []
+        return tree([self._root, *orphans])
+
+    def too_many_tasks(self) -> bool:
+        return self._too_many
+
+    def kill(self) -> None:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            alive = [pid for pid in self._members() if _runs(pid)]
+            if not alive:
+                return
+            # Stopped first, so that a fork bomb does not grow while it is being counted.
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in alive:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, number)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process exists and is not a zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False

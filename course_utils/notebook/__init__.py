@@ -1,0 +1,6 @@
+"""What a learner sees in a notebook: magics, cards, tables. Imports neither TensorFlow nor matplotlib."""
+
+from course_utils.notebook.claims import claims, versions
+from course_utils.notebook.compare import compare
+
+__all__ = ["claims", "compare", "versions"]

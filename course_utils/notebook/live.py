@@ -1,0 +1,78 @@
+"""While a run goes on: its output as it comes, its figures, and a status line that turns into the card."""
+
+from __future__ import annotations
+
+import base64
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from course_utils.notebook.card import status_card
+from course_utils.notebook.render import Card
+from course_utils.sandbox import Outcome
+
+UPDATE_SECONDS = 0.25
+
+
+class Live:
+    """Shows one run.
+
+    The status line stands above the output and is replaced by the card at the end, so that a stored notebook
+    keeps no stale line and the card is the first thing under the cell. A terminal, which cannot replace what it
+    printed, gets the output and then the card.
+    """
+
+    def __init__(self, shell: Any, budget_mib: float, doing: str = "Running") -> None:
+        self.budget_mib, self.doing = budget_mib, doing
+        self.peak, self.shown_at = 0.0, 0.0
+        self.shown = {"stdout": 0, "stderr": 0}
+        self.handle = None
+        if getattr(shell, "kernel", None) is not None:
+            from IPython.display import DisplayHandle
+
+            self.handle = DisplayHandle()
+            self.handle.display(status_card(0.0, 0.0, 0.0, budget_mib, "Starting").bundle(), raw=True)
+
+    def callbacks(self) -> dict[str, Callable]:
+        """The arguments that `sandbox.run` takes for its live news."""
+        return {"on_output": self.output, "on_sample": self.sample, "on_figure": self.figure}
+
+    def output(self, stream: str, text: str) -> None:
+        """Write what the sandboxed code wrote."""
+        target = sys.stderr if stream == "stderr" else sys.stdout
+        target.write(text)
+        self.shown[stream] += len(text)
+        if self.handle is None:
+            target.flush()  # a kernel does so by itself; to wait for it here would delay the next sample
+
+    def output_left(self, outcome: Outcome) -> None:
+        """Write the end of an output too long to be shown live: the sandbox passes on its beginning only."""
+        self.output("stdout", outcome.stdout[self.shown["stdout"] :])
+        self.output("stderr", outcome.stderr[self.shown["stderr"] :])
+
+    def sample(self, seconds: float, amount: float) -> None:
+        """Show memory against the budget, some four times a second."""
+        self.peak = max(self.peak, amount)
+        now = time.monotonic()
+        if self.handle is None or now - self.shown_at < UPDATE_SECONDS:
+            return
+        self.shown_at = now
+        card = status_card(seconds, amount, self.peak, self.budget_mib, self.doing)
+        self.handle.update(card.bundle(), raw=True)
+
+    def figure(self, png: bytes) -> None:
+        """Display a figure of the sandboxed code."""
+        from IPython.display import display
+
+        data = {"image/png": base64.b64encode(png).decode(), "text/plain": "[figure drawn by the cell above]"}
+        display(data, raw=True)
+
+    def finish(self, card: Card) -> None:
+        """Replace the status line with `card`."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if self.handle is None:
+            card.show()
+        else:
+            self.handle.update(card.bundle(), raw=True)

@@ -1,0 +1,205 @@
+"""`%%sandbox`, `%%graded` and `%course`. Registering them imports no TensorFlow and warms the sandbox."""
+
+from __future__ import annotations
+
+import keyword
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from course_utils import labs, sandbox
+from course_utils.labs import LabSpec
+from course_utils.notebook import session
+from course_utils.notebook.card import THIS_CELL, notice_card, outcome_card
+from course_utils.notebook.live import Live
+from course_utils.notebook.progress import Progress, progress_card
+from course_utils.notebook.render import place
+from course_utils.notebook.verdict import VERDICTS, verdict_card
+
+COURSE_USAGE = "Write %course hint 01, %course progress or %course submit 01."
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ends the cell, so that queued cells do not run, and shows one line where a traceback would stand."""
+
+    def _render_traceback_(self) -> list[str]:
+        return ["Interrupted. Cells that were queued after this one did not run."]
+
+
+def amount_above_zero(text: str) -> float:
+    """A number above 0, such as 256 or 1.5."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number above 0, such as 256")
+    return number
+
+
+def variable_name(text: str) -> str:
+    """A name that Python code can use."""
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise ArgumentTypeError(f"{text!r} is not a name for a variable, such as naive")
+    return text
+
+
+def parse(magic: Callable, line: str, example: str) -> Any:
+    """The arguments of a magic; raises UsageError with one sentence that ends in an example."""
+    try:
+        return parse_argstring(magic, line)
+    except UsageError as error:
+        reason = str(error)
+    except ValueError as error:  # an open quotation mark
+        reason = str(error)
+    reason = reason.removeprefix("argument ").rstrip(".")
+    raise UsageError(f"{reason[:1].upper()}{reason[1:]}. Write it like this: {example}")
+
+
+def find_lab(text: str) -> LabSpec:
+    """The lab with this number; raises UsageError with the sentence that names the labs there are."""
+    try:
+        return labs.get(text.strip())
+    except labs.UnknownLab as error:
+        raise UsageError(str(error)) from None
+
+
+@magics_class
+class CourseMagics(Magics):
+    """The learner's interface."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self.session = session.Session()
+        self.graded: dict[str, tuple[list[str], Any]] = {}
+
+    @magic_arguments()
+    @argument("--budget", type=amount_above_zero, required=True, help="MiB above the baseline; killed beyond it")
+    @argument("--predict", type=amount_above_zero, help="the peak in MiB that you expect")
+    @argument("--time-limit", type=amount_above_zero, default=60.0, help="seconds")
+    @argument("--gpu-budget", type=amount_above_zero, help="MiB of device memory, where there is a GPU")
+    @argument("--into", type=variable_name, help="a variable that gets the outcome")
+    @argument("--label", default="", help="a name for the card")
+    @cell_magic("sandbox")
+    def sandbox_cell(self, line: str, cell: str) -> None:
+        """Run the cell in a sandbox: it may run out of memory without taking this notebook with it."""
+        arguments = parse(self.sandbox_cell, line, "%%sandbox --budget 256 --predict 200")
+        source = "\n" * self._lines_before(cell) + cell
+        live = Live(self.shell, arguments.budget)
+        outcome = self._watched(
+            live,
+            lambda: sandbox.run(
+                [(THIS_CELL, source)],
+                budget_mib=arguments.budget,
+                time_limit=arguments.time_limit,
+                gpu_budget_mib=arguments.gpu_budget,
+                **live.callbacks(),
+            ),
+        )
+        live.output_left(outcome)
+        if arguments.into:
+            self.shell.user_ns[arguments.into] = outcome
+        label = arguments.label.strip("\"'")
+        live.finish(outcome_card(outcome, predicted_mib=arguments.predict, label=label))
+
+    @cell_magic("graded")
+    def graded_cell(self, line: str, cell: str) -> None:
+        """Grade the cell as the instructor does, and show the verdict."""
+        lab = find_lab(line)
+        blank = "\n" * (self._lines_before(cell) - 1)
+        sources = self.session.add(lab, f"{blank}%%graded {lab.number}\n{cell}", self._cell_identity())
+        self._grade(lab, sources)
+
+    @line_magic("course")
+    def course(self, line: str) -> None:
+        """`%course hint NN`, `%course progress`, `%course submit NN`."""
+        words = line.split()
+        if words[:1] == ["progress"] and len(words) == 1:
+            progress_card(Progress(), labs.all()).show()
+        elif words[:1] == ["hint"] and len(words) == 2:
+            self._hint(find_lab(words[1]))
+        elif words[:1] == ["submit"] and len(words) == 2:
+            self._submit(find_lab(words[1]))
+        else:
+            raise UsageError(COURSE_USAGE)
+
+    def _hint(self, lab: LabSpec) -> None:
+        progress = Progress()
+        number, hint = progress.next_hint(lab)
+        last = " This is the last one." if number == len(lab.hints) else ""
+        notes = [progress.warning] if progress.warning else []
+        notice_card(
+            "→", f"Hint {number} of {len(lab.hints)} for lab {lab.number}", [f"{hint}{last}", *notes], "plain"
+        ).show()
+
+    def _submit(self, lab: LabSpec) -> None:
+        sources = self.session.sources(lab)
+        if not sources:
+            raise UsageError(f"No %%graded {lab.number} cell has run in this session; run yours, then submit again.")
+        already = self.graded.get(lab.number)
+        record = already[1] if already and already[0] == sources else self._grade(lab, sources)
+        path = session.write_submission(lab, sources)
+        symbol, word, tone = VERDICTS[record["verdict"]]
+        sentences = [f"Your answer to lab {lab.number} is in the file {place(path)}. Hand in that file."]
+        if record["verdict"] != "passed":
+            sentences.append(f"Its verdict is: {word.lower()}. You can improve it and submit again.")
+        if session.offer_download(path):
+            sentences.append("Your browser downloads it now.")
+        notice_card(symbol, f"Ready to hand in, {record['score']:g} of 100", sentences, tone).show()
+
+    def _grade(self, lab: LabSpec, sources: list[str]) -> Any:
+        """Grade the cells of a lab, show the verdict, remember it; returns the record."""
+        from course_utils.grading import grade_source
+        from course_utils.grading.completion import digest
+        from course_utils.grading.submission import graded_cells
+
+        cells = graded_cells((0, source) for source in sources)[0][lab.number]
+        live = Live(self.shell, lab.budget_mib, f"Grading lab {lab.number}")
+        record = self._watched(live, lambda: grade_source(cells, lab, on_output=live.output, on_sample=live.sample))
+        self.graded[lab.number] = (list(sources), record)
+        progress = Progress()
+        progress.save(lab, record, digest(cells))
+        live.finish(verdict_card(record, lab, progress.hints_shown(lab)))
+        if progress.warning:
+            print(progress.warning)
+        return record
+
+    def _watched(self, live: Live, run: Callable[[], Any]) -> Any:
+        """`run()`; an interrupt, or a sandbox that cannot start, is told in a sentence in the status line's place."""
+        from course_utils.grading.grade import CannotGrade
+        from course_utils.memory import MeterUnavailable
+
+        try:
+            return run()
+        except KeyboardInterrupt:
+            live.finish(
+                notice_card("■", "Interrupted", ["The run was stopped. Notebook and sandbox are ready for the next."])
+            )
+            raise Interrupted from None
+        except (sandbox.IsolationUnavailable, MeterUnavailable, CannotGrade) as error:
+            live.finish(notice_card("✕", "The sandbox cannot run here", [str(error)], "bad"))
+            raise UsageError(str(error)) from None
+
+    def _request(self) -> dict[str, Any]:
+        """The message by which the notebook asked to run this cell, {} in a terminal."""
+        request = getattr(self.shell, "parent_header", None)
+        return request if isinstance(request, dict) else {}
+
+    def _cell_identity(self) -> str:
+        return str(self._request().get("metadata", {}).get("cellId", "") or "")
+
+    def _lines_before(self, cell: str) -> int:
+        """How many lines stand above `cell` on the screen, so that a post-mortem counts lines as the learner does."""
+        whole = str(self._request().get("content", {}).get("code", ""))
+        position = whole.find(cell.rstrip("\n"))
+        return whole.count("\n", 0, position) if position > 0 else 1
+
+
+def register(shell: Any) -> None:
+    """Register the magics with an IPython shell and warm the sandbox in the background."""
+    shell.register_magics(CourseMagics(shell))
+    sandbox.start()

@@ -1,0 +1,211 @@
+"""The child: one piece of code, run to its end or to its death.
+
+Nothing here is trusted by the owner. What the child leaves for the post-mortem is written ahead of time, since a killed
+process cannot say anything: `faulthandler` prints the current Python line when the owner sends SIGUSR1, and a thread
+writes down the largest live arrays a few times a second.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import ctypes
+import faulthandler
+import json
+import linecache
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+import types
+from typing import Any, NoReturn
+
+from course_utils.sandbox import inside, snapshot
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+MADV_POPULATE_WRITE = 23
+FILE_SIZE_LIMIT = 4 * 1024**3
+OPEN_FILES_LIMIT = 4096
+EPILOGUE = "<grader>"
+
+
+def own_inherited_pages() -> None:
+    """Copy every page that is still shared with the zygote, so that all later growth is the run's own.
+
+    Without this the copy-on-write of about 30 MiB of interpreter pages would be charged to the run by one method
+    (control groups) and not by the other (resident size). Where ``/proc/self/pagemap`` cannot be read, the difference
+    stays.
+    """
+    import numpy as np
+
+    library = ctypes.CDLL(None, use_errno=True)
+    try:
+        pagemap = os.open("/proc/self/pagemap", os.O_RDONLY)
+    except OSError:
+        return
+    with open("/proc/self/maps") as file:
+        mappings = [line.split() for line in file]
+    for addresses, permissions, *_ in mappings:
+        if not permissions.startswith("rw-p"):
+            continue
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        entries = np.frombuffer(os.pread(pagemap, (end - start) // PAGE * 8, start // PAGE * 8), np.uint64)
+        present = (entries >> np.uint64(63)) == 1
+        anonymous = (entries >> np.uint64(61)) & np.uint64(1) == 0
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], present & anonymous, [False]]).astype(np.int8)))
+        for first, last in edges.reshape(-1, 2).tolist():
+            address, length = start + first * PAGE, (last - first) * PAGE
+            if library.madvise(ctypes.c_void_p(address), ctypes.c_size_t(length), MADV_POPULATE_WRITE):
+                for offset in range(0, length, PAGE):  # before Linux 5.14
+                    ctypes.memmove(address + offset, address + offset, 1)
+    os.close(pagemap)
+
+
+def main(owner: socket.socket) -> NoReturn:
+    """Wait for an order on ``owner``, carry it out and leave. The order's files come with it, by descriptor."""
+    os.setsid()
+    own_inherited_pages()
+    header, descriptors, _, _ = socket.recv_fds(owner, inside.HEADER.size, 5)
+    if not header:
+        os._exit(0)
+    stdout, stderr, control, dump, state = descriptors
+    inside.connect(owner)
+    order = json.loads(inside._receive_exactly(inside.HEADER.unpack(header)[0]))
+    owner.close()
+    inside.connect(socket.socket(fileno=control))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    os.close(stdout)
+    os.close(stderr)
+    prepare(order, dump)
+    inside.send({"type": "hello"})
+    inside.receive()  # the owner watches from here on
+    names = {name for name, _ in order["cells"]}
+    snapshot.start(state, names)
+    message = execute(order, names)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    inside.send({"type": "end", **message})
+    os._exit(message.get("exit_code") or 0)
+
+
+def prepare(order: dict[str, Any], dump: int) -> None:
+    """Set limits, streams, devices and the working directory."""
+    for limit, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, FILE_SIZE_LIMIT),
+        (resource.RLIMIT_NOFILE, OPEN_FILES_LIMIT),
+    ):
+        hard = resource.getrlimit(limit)[1]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (value, value))
+    os.environ["TMPDIR"] = tempfile.tempdir = order["directory"]
+    if order["gpu_budget_mib"] is None:
+        # A context on a GPU costs gigabytes of host memory: without a GPU budget the device stays out of sight.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    processors = sorted(os.sched_getaffinity(0))
+    if len(processors) > 2:
+        # Thread pools and their memory depend on the number of processors; everyone gets Colab's two.
+        first = os.getpid() % (len(processors) - 1)
+        os.sched_setaffinity(0, processors[first : first + 2])
+    os.nice(5)  # the watcher must be scheduled first, also when the code starts hundreds of processes
+    os.chdir(order["directory"])
+    if order["uid"] is not None:
+        os.setgroups([])
+        os.setresgid(order["uid"], order["uid"], order["uid"])
+        os.setresuid(order["uid"], order["uid"], order["uid"])
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # a change of user clears the parent-death signal
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+    faulthandler.register(signal.SIGUSR1, file=dump, all_threads=False, chain=False)
+    faulthandler.enable(file=dump, all_threads=False)
+    builtins.input = refuse_input
+    sys.path.insert(0, order["directory"])
+    if order["gpu_budget_mib"] is not None:
+        limit_gpu(order["gpu_budget_mib"])
+
+
+def refuse_input(prompt: object = "") -> str:
+    """Stand in for ``input``, which would wait for ever."""
+    raise RuntimeError(
+        "input() cannot be used in a sandboxed cell, since no one can answer it: put the value in the code."
+    )
+
+
+def limit_gpu(budget_mib: float) -> None:
+    """Cut the first GPU to the budget before any op runs. Does nothing without a GPU. (Not run on a GPU yet.)"""
+    import tensorflow as tf
+
+    for device in tf.config.list_physical_devices("GPU")[:1]:
+        limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(budget_mib))
+        tf.config.set_logical_device_configuration(device, [limit])
+
+
+def gpu_peak_mib() -> float | None:
+    """Return the allocator's own peak on the first GPU, or None where there is none. (Not run on a GPU yet.)"""
+    import tensorflow as tf
+
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "-1" or not tf.config.list_logical_devices("GPU"):
+        return None
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1024**2
+
+
+def execute(order: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """Run the cells, then the epilogue; return how it ended."""
+    module = types.ModuleType("__main__")
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    try:
+        for name, source in order["cells"]:
+            run_cell(name, source, module.__dict__)
+        if order["epilogue"]:
+            run_cell(EPILOGUE, order["epilogue"], module.__dict__)
+        if "matplotlib.pyplot" in sys.modules:
+            sys.modules["matplotlib.pyplot"].show()
+        return {"status": "finished", "gpu_peak_mib": gpu_peak_mib()}
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        return {"status": "died", "exit_code": code, **describe(leaving, names)}
+    except BaseException as error:
+        return {"status": "raised", **describe(error, names)}
+
+
+def run_cell(name: str, source: str, namespace: dict[str, Any]) -> None:
+    """Run one cell; like a notebook, print the value of its last line where that is an expression."""
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    tree = ast.parse(source, name)
+    last = None
+    if tree.body and isinstance(tree.body[-1], ast.Expr) and name != EPILOGUE and not shown_nothing(source):
+        last = ast.Expression(tree.body.pop().value)
+    exec(compile(tree, name, "exec", dont_inherit=True), namespace)
+    if last is not None:
+        value = eval(compile(last, name, "eval", dont_inherit=True), namespace)
+        if value is not None:
+            print(repr(value))
+
+
+def shown_nothing(source: str) -> bool:
+    """Whether the cell ends in a semicolon, which in a notebook hides the last value."""
+    return source.rstrip().endswith(";")
+
+
+def describe(error: BaseException, names: set[str]) -> dict[str, Any]:
+    """Return an exception as the learner should see it: its kind, its text, the learner's own lines."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in names]
+    if isinstance(error, SyntaxError) and error.filename in names:
+        frames = [traceback.FrameSummary(error.filename, error.lineno or 1, "<module>", line=error.text or "")]
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    try:
+        text = str(error)
+    except Exception:
+        text = "(the exception's own text could not be made)"
+    return {
+        "kinds": kinds,
+        "text": text[:20000],
+        "frames": [[frame.filename, frame.lineno, frame.name, frame.line or ""] for frame in frames[-20:]],
+    }

@@ -1,0 +1,49 @@
+"""From what is known of a death to its likely cause."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from course_utils import causes
+from course_utils.sandbox.outcome import Where
+
+
+def is_gpu_memory(kinds: Sequence[str], text: str) -> bool:
+    """Whether an exception says that a GPU, and not the host, ran out of memory."""
+    if "Dst tensor is not initialized" in text:
+        return True
+    if not {"ResourceExhaustedError", "InternalError", "XlaRuntimeError"} & set(kinds):
+        return False
+    return bool(re.search(r"device:GPU|GPU_\d|CUDA_ERROR_OUT_OF_MEMORY|cuda_malloc", text)) and bool(
+        re.search(r"OOM|out of memory|OUT_OF_MEMORY|exhausted", text, re.IGNORECASE)
+    )
+
+
+COPYING = re.compile(
+    r"\b(?:np|numpy)\.(?:array|asarray|stack|vstack|concatenate)\(\s*(\w+)|\btf\.(?:constant|convert_to_tensor)\(\s*(\w+)"
+)
+
+
+def copied(source: str, live: Sequence[dict]) -> str:
+    """Return the allocation of a line that copies a live object, such as ``np.array(images)``; "" if it does not."""
+    for name in (name for match in COPYING.finditer(source) for name in match.groups() if name):
+        for item in live:
+            if item["name"] == name:
+                return f"one array of everything in `{name}` ({item['what']}): about {item['mib']:,.0f} MiB more"
+    return ""
+
+
+def explain(status: str, text: str, where: Where | None, live: Sequence[dict]) -> dict[str, str]:
+    """Return ``allocation``, ``cause`` and ``cause_lab`` of a death, each "" where it is not known."""
+    finding = {"allocation": "", "cause": "", "cause_lab": ""}
+    if status not in ("out_of_memory", "out_of_gpu_memory", "raised", "died"):
+        return finding
+    source = where.source if where else ""
+    finding["allocation"] = causes.allocation(text) or (copied(source, live) if status == "out_of_memory" else "")
+    explanation = causes.explain(text) if text else None
+    if status.startswith("out_of") and (explanation is None or explanation.kind in ("unknown", "host_ram")):
+        explanation = causes.from_code(source, [item["what"] for item in live]) or explanation
+    if explanation is not None and explanation.kind != "unknown":
+        finding["cause"], finding["cause_lab"] = explanation.why, explanation.lab
+    return finding

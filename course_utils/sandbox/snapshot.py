@@ -1,0 +1,88 @@
+"""Write down, a few times a second, which of the learner's objects are the largest.
+
+Read after a death. A run that is killed inside one long C call leaves the picture from before that call.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+INTERVAL = 0.05
+FIRST_INTERVAL = 0.005  # a run that dies at once leaves a picture too
+LARGEST = 5
+SMALLEST_MIB = 1.0
+MIB = 1024 * 1024
+
+
+def start(descriptor: int, names: set[str]) -> None:
+    """Start the thread. ``names`` are the cells whose frames belong to the learner."""
+    main_thread = threading.get_ident()
+
+    def keep_writing() -> None:
+        last = b""
+        started = time.monotonic()
+        while True:
+            time.sleep(INTERVAL if time.monotonic() - started > INTERVAL else FIRST_INTERVAL)
+            text = json.dumps(take(main_thread, names)).encode()
+            if text != last:
+                os.pwrite(descriptor, text.ljust(max(len(text), len(last))), 0)
+                last = text
+
+    threading.Thread(target=keep_writing, daemon=True, name="snapshot").start()
+
+
+def take(thread: int, names: set[str]) -> dict[str, Any]:
+    """Return the learner's current line in a thread, and the largest objects in sight of it."""
+    frame: FrameType | None = sys._current_frames().get(thread)
+    where = None
+    found: dict[int, dict[str, Any]] = {}
+    while frame is not None:
+        if frame.f_code.co_filename in names:
+            if where is None:
+                where = [frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name]
+            weigh(frame.f_locals, found)
+        frame = frame.f_back
+    weigh(vars(sys.modules["__main__"]), found)
+    live = sorted(found.values(), key=lambda item: -item["mib"])[:LARGEST]
+    return {"where": where, "live": [item for item in live if item["mib"] >= SMALLEST_MIB]}
+
+
+def weigh(variables: dict[str, Any], found: dict[int, dict[str, Any]]) -> None:
+    """Add the arrays, and lists of arrays, among ``variables`` to ``found``, once each."""
+    try:
+        items = list(variables.items())
+    except RuntimeError:  # changed while it was being read
+        return
+    for name, value in items:
+        if name.startswith("__") or id(value) in found:
+            continue
+        if (size := size_of(value)) is not None:
+            found[id(value)] = {"name": name, "what": size[0], "mib": size[1] / MIB}
+
+
+def size_of(value: Any) -> tuple[str, int] | None:
+    """Return a description and the bytes of an array, a tensor or a list of equal arrays; else None."""
+    if type(value) in (list, tuple) and value:
+        first = size_of(value[0]) if type(value[0]) not in (list, tuple) else None
+        return (f"{type(value).__name__} of {len(value):,} x {first[0]}", first[1] * len(value)) if first else None
+    kind = type(value)
+    if kind.__module__.split(".")[0] not in ("numpy", "tensorflow") or not hasattr(value, "shape"):
+        return None
+    if kind.__name__ == "memmap":
+        return None  # its pages belong to a file, which does not count
+    try:
+        shape = tuple(int(length) for length in value.shape)
+        item = value.dtype.itemsize if kind.__module__.startswith("numpy") else value.dtype.size
+        name = getattr(value.dtype, "name", str(value.dtype))
+    except Exception:  # a symbolic tensor, whose shape is not known
+        return None
+    count = 1
+    for length in shape:
+        count *= length
+    return f"{name} array {shape}", count * item

@@ -1,0 +1,98 @@
+"""The process that imports TensorFlow once and forks a child for each run.
+
+Started as ``python -m course_utils.sandbox.zygote DESCRIPTOR``, the descriptor being a socket to its owner.
+
+It keeps one child forked in advance. That child reads its order from the owner's socket itself; the zygote only waits:
+for the child's end, which it reports, or for the owner's, after which it leaves nothing behind. It reaps what a child
+orphans, so nothing that a run started outlives the run. It never touches a GPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_THP_DISABLE = 41
+
+
+def set_process_option(option: int, value: int) -> None:
+    """Call ``prctl``; options that this kernel does not know are left alone."""
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def import_everything() -> None:
+    """Import what the baseline contains."""
+    import keras  # noqa: F401
+    import numpy  # noqa: F401
+    import PIL.Image  # noqa: F401
+    import tensorflow
+
+    # tensorflow loads these on first use, which would otherwise happen in every run.
+    _ = tensorflow.keras.layers, tensorflow.data, tensorflow.io
+
+
+def kill_descendants() -> None:
+    """Kill and reap everything below this process: what a child leaves behind becomes a child of this one."""
+    while True:
+        with open("/proc/thread-self/children") as file:
+            pids = [int(pid) for pid in file.read().split()]
+        if not pids:
+            return
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+        for pid in pids:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def serve(owner: socket.socket) -> None:
+    """Keep a child ready, report each one's end to the owner, and leave when the owner does."""
+    from course_utils.sandbox import child
+
+    while True:
+        pid = os.fork()
+        if pid == 0:
+            set_process_option(PR_SET_PDEATHSIG, signal.SIGKILL)
+            child.main(owner)
+        ended = os.pidfd_open(pid)
+        poll = select.poll()
+        poll.register(owner, 0)  # nothing but the owner's hanging up
+        poll.register(ended, select.POLLIN)
+        events = dict(poll.poll())
+        os.close(ended)
+        if owner.fileno() in events:
+            kill_descendants()
+            return
+        _, status = os.waitpid(pid, 0)
+        kill_descendants()
+        try:
+            owner.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        except OSError:
+            return
+
+
+def main() -> None:
+    owner = socket.socket(fileno=int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt in the notebook is the owner's to handle
+    set_process_option(PR_SET_CHILD_SUBREAPER, 1)
+    # Huge pages make resident memory depend on the host's settings, and growth too fast to be stopped in time.
+    set_process_option(PR_SET_THP_DISABLE, 1)
+    import_everything()
+    gc.collect()
+    gc.freeze()
+    owner.sendall(b"ready\n")
+    serve(owner)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,393 @@
+# %% [markdown]
+# # The first crash
+#
+# "Your session crashed after using all available RAM." In this lab you make that happen to a process that does not
+# matter, and read what it left behind. Then you hand in a first answer that stays under a budget.
+#
+# **Objectives**
+#
+# - Tell baseline, peak and budget apart, and read the card under a run.
+# - Say what the kernel kills for, and why Colab can tell you so little about it.
+# - Predict a peak before you run a cell.
+# - Get a first verdict from the grader.
+#
+# **Prerequisites**
+#
+# - You have run a cell in a notebook.
+# - You know that an array has a shape. You need no other lab.
+
+# %% [markdown]
+# ## Three words
+#
+# - The **baseline** is the memory of a process that has imported TensorFlow and done nothing else. It is not counted,
+#   since you cannot save it.
+# - The **peak** is the most memory that a run needed above its baseline, even if only for a moment.
+# - The **budget** is the peak that is allowed.
+#
+# All three are in MiB, and 1 MiB is 2 to the power of 20 bytes: a little over a million.
+
+# %% [markdown] tags=["predict"]
+# ## Predict
+#
+# The cell below makes two arrays of ones: a thousand numbers, and then a table of 5,000 rows and 10,000 columns. How
+# many MiB will it need? Write your number after `--predict`, in place of the 50 that stands there, and then run it.
+#
+# You have no idea? Write any number. The card compares it with what happened, and by the end of this lab you will be
+# close.
+
+# %% [markdown]
+# ## Crash
+#
+# The first line, `%%sandbox --budget 256`, runs the cell in a process of its own. When that process needs more than
+# 256 MiB it is killed. Your notebook goes on.
+
+# %% tags=["crash"]
+# %%sandbox --budget 256 --predict 50 --into crash
+import numpy as np
+
+row = np.ones(1000)
+table = np.ones((5000, 10000))
+total = table.sum()
+
+# %% [markdown]
+# That was a crash, and this card is its **post-mortem**. Read it from the top:
+#
+# 1. **What happened.** It was killed for its memory. Nothing was wrong with the Python.
+# 2. **Which line.** The last line of yours that was running. A killed process cannot say this itself, so the course
+#    watches it from outside.
+# 3. **How far it got.** The peak when it died, the budget, and the curve of its memory over time.
+#
+# In Colab you get none of the three. The next section says why.
+
+# %% [markdown]
+# ## Explain
+#
+# To see how much the table needs, give the same lines more room.
+
+# %% tags=["explain"]
+# %%sandbox --budget 512 --into enough
+import numpy as np
+
+row = np.ones(1000)
+table = np.ones((5000, 10000))
+total = table.sum()
+
+# %% [markdown]
+# You could have known it beforehand. NumPy's numbers are `float64` unless you say otherwise, and a `float64` is 64
+# bits, or 8 bytes:
+#
+# > bytes = rows x columns x bytes a number
+
+# %% tags=["explain"]
+expected = 5000 * 10000 * 8 / 2**20
+print(f"expected  {expected:6.1f} MiB")
+print(f"measured  {enough.peak_mib:6.1f} MiB, {100 * (enough.peak_mib / expected - 1):+.1f} % from what we expected")
+
+# %% [markdown]
+# ### Why Colab says so little
+#
+# Your machine has memory for all its processes together, and the operating system's kernel hands it out. When one
+# process needs more and there is no more, the kernel kills a process with the signal `SIGKILL`. No program can catch
+# that signal: not with `try`, not with `finally`. The next cell sends it to a small process to show you.
+
+# %%
+import subprocess
+import sys
+
+program = """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGKILL)
+except BaseException:
+    print("I caught it")
+finally:
+    print("I tidied up")
+"""
+killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+print(f"It printed {killed.stdout!r}, it complained {killed.stderr!r}, and its exit code is {killed.returncode}.")
+
+# %% [markdown]
+# No message, no traceback, only a number: minus the number of the signal. In Colab the process that dies like this is
+# the one that runs your notebook, so all your variables go with it. What is left is what others saw:
+#
+# - *"Your session crashed after using all available RAM."* Colab's page says this; it watches from outside. The
+#   kernel killed your process for its memory.
+# - *"Your session crashed for an unknown reason."* The same page, when it cannot tell: memory that ran out fast, or
+#   a library that fell over.
+# - `KernelRestarter: restarting kernel` in the log, under **Runtime > View runtime logs**. Your process was gone, and a
+#   new one was started.
+# - `tcmalloc: large alloc 8000000000 bytes` in the lines before it. The last big request was for that much.
+#
+# The course can read such lines for you:
+
+# %%
+from course_utils import causes
+
+log = "KernelRestarter: restarting kernel (1/5), keep random ports"
+found = causes.explain(log)
+print(f"{found.title}.\n{found.why}\n{found.fix}")
+
+# %% [markdown]
+# ### The real thing, if you like
+#
+# You may want to see it once. The cell below fills the memory of your Colab runtime, a gibibyte at a time, until it
+# crashes. It does nothing until you change `False` to `True` in its first line. Afterwards change it back and run this
+# notebook again from the first cell.
+
+# %%
+crash_for_real = False
+
+if not crash_for_real:
+    print("Skipped: nothing crashes while crash_for_real is False.")
+elif "google.colab" not in sys.modules:
+    print("Skipped: this is not Colab, and filling the memory could take down other programs on this machine.")
+else:
+    import numpy as np
+
+    hoard = []
+    while True:
+        hoard.append(np.ones(2**27))
+        print(f"{len(hoard)} GiB", flush=True)
+
+# %% [markdown]
+# ## Fix it, step by step
+#
+# Four rounds of a game: change the number after `--predict`, then run the cell. Every round changes one thing about the
+# table from the crash.
+#
+# ### Round 1: smaller numbers
+#
+# A `float32` has half the bits of a `float64`.
+
+# %%
+# %%sandbox --budget 512 --predict 1 --into half
+import numpy as np
+
+table = np.ones((5000, 10000), dtype="float32")
+total = table.sum()
+
+# %% [markdown]
+# ### Round 2: zeros instead of ones
+#
+# The same shape, the same `float64`.
+
+# %%
+# %%sandbox --budget 512 --predict 1 --into zeros
+import numpy as np
+
+table = np.zeros((5000, 10000))
+
+# %% [markdown]
+# Surprised? Asking is not using. The kernel promises the memory, and hands out a page of it only when something is
+# written there. `np.ones` writes at once. This array gets its memory later, when you fill it, and then your program
+# dies in a line that looks harmless. **What counts is what is in use.**
+#
+# ### Round 3: a part of the table
+#
+# Every second row gets a second name. Is that half a table more?
+
+# %%
+# %%sandbox --budget 512 --predict 1 --into view
+import numpy as np
+
+table = np.ones((5000, 10000), dtype="float32")
+part = table[::2]
+
+# %% [markdown]
+# A slice is a **view**: another way of looking at the same bytes. A calculation such as `table * 2` would be new bytes.
+#
+# ### Round 4: one after the other
+#
+# Two tables in this cell and in the next. What does `del` change?
+
+# %%
+# %%sandbox --budget 1024 --predict 1 --into both
+import numpy as np
+
+first = np.ones((5000, 10000), dtype="float32")
+second = np.ones((5000, 10000), dtype="float32")
+
+# %%
+# %%sandbox --budget 1024 --predict 1 --into one_at_a_time
+import numpy as np
+
+first = np.ones((5000, 10000), dtype="float32")
+del first
+second = np.ones((5000, 10000), dtype="float32")
+
+# %% [markdown]
+# The peak is not the sum of all that was ever made, but the most that was alive at one time.
+#
+# ### The rounds beside each other
+
+# %%
+from course_utils import notebook
+
+rounds = {
+    "float64": enough,
+    "float32": half,
+    "zeros": zeros,
+    "a view": view,
+    "two tables": both,
+    "del between": one_at_a_time,
+}
+notebook.compare(rounds, alt="Memory over time of the table from the crash and of the four rounds")
+
+# %% [markdown]
+# ## What people say
+#
+# One more run for the claims. Does `except MemoryError` save you?
+
+# %%
+# %%sandbox --budget 256 --into careful
+import numpy as np
+
+try:
+    table = np.ones((5000, 10000))
+except MemoryError:
+    print("I caught it")
+
+# %%
+# %%sandbox --budget 256 --into refused
+import numpy as np
+
+try:
+    table = np.ones((10_000_000, 100_000_000))
+except MemoryError as error:
+    print(error)
+
+# %% [markdown]
+# Nobody has the petabytes of the second one, so the request is *refused*, and that is an exception. The first one was
+# promised and then used, and that ends in a kill.
+
+# %% tags=["claims"]
+saved = 1 - one_at_a_time.peak_mib / both.peak_mib
+survived = [outcome.status == "finished" for outcome in (careful, refused)]
+ended = ["survived" if survival else "killed" for survival in survived]
+notebook.claims(
+    [
+        (
+            "An array takes its memory when you create it.",
+            f"ones: {enough.peak_mib:.0f} MiB; zeros of the same shape: {zeros.peak_mib:.0f} MiB",
+            "half true: when it is filled" if zeros.peak_mib < 0.1 * enough.peak_mib else "true",
+        ),
+        (
+            "`except MemoryError` protects you.",
+            f"memory promised, then used: {ended[0]}; request refused: {ended[1]}",
+            "half true: it catches a refusal, and not a kill"
+            if survived == [False, True]
+            else "depends: on the system",
+        ),
+        (
+            "`del` gives memory back.",
+            f"both alive: {both.peak_mib:.0f} MiB; one deleted first: {one_at_a_time.peak_mib:.0f} MiB",
+            "true" if saved > 0.4 else "half true",
+        ),
+        (
+            "It crashed, so the machine is too small.",
+            f"float64: {enough.peak_mib:.0f} MiB; float32, the same table: {half.peak_mib:.0f} MiB",
+            "depends: on how you wrote it" if half.peak_mib < 0.6 * enough.peak_mib else "true",
+        ),
+    ]
+)
+
+# %% [markdown]
+# ## Your turn
+#
+# A warm-up. A model and its training are given; only the loading is missing. The folder holds {{train_count}} scans of
+# handwritten digits, colour pictures of {{image_size}} x {{image_size}} pixels, as `folder/<class 0..9>/*.jpg`.
+#
+# Most people write `np.array([np.asarray(Image.open(path)) / 255 for path in paths])`. A pixel in a file is a whole
+# number from 0 to 255, one byte. What is it after the division?
+#
+# - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
+# - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
+# - **Time:** at most {{time_limit}} seconds, training and grading together.
+#
+# `fit_model` takes pixels from 0 to 255: dividing them is a layer of the model. Run `%course hint {{number}}` in a cell
+# of its own for a hint, and `%course submit {{number}}` to write the file to hand in.
+
+# %% tags=["graded"]
+# %%graded 00
+import keras
+import numpy as np
+from PIL import Image
+
+
+def fit_model(x, y):
+    """Train a small model on pixels from 0 to 255 of shape (count, 96, 96, 3) and labels of shape (count,)."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((96, 96, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(16, 5, strides=3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.Conv2D(32, 3, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+    model.fit(x, y, batch_size=32, epochs=7, verbose=0)
+    return model
+
+
+def train(folder):
+    """Load folder/<class>/*.jpg within the budget, and return fit_model(x, y)."""
+    # STARTER: Load the scans into x, their classes into y, and return fit_model(x, y).
+    # BEGIN SOLUTION
+    paths = sorted(folder.glob("*/*.jpg"))
+    x = np.empty((len(paths), 96, 96, 3), dtype="uint8")
+    for index, path in enumerate(paths):
+        x[index] = Image.open(path)
+    y = np.array([int(path.parent.name) for path in paths])
+    return fit_model(x, y)
+    # END SOLUTION
+
+
+# %% [markdown] tags=["summary"]
+# ## Summary
+#
+# - The peak above the baseline decides whether a run lives, and a moment is enough.
+# - bytes = how many numbers x bytes a number. `float64` is 8, `float32` is 4, `uint8` is 1.
+# - The kernel kills for memory in use, not for memory asked for. Nothing in your program can catch it.
+# - A view costs nothing, a calculation makes new bytes, and `del` before the next array keeps the peak low.
+#
+# To remember: {{takeaway}}
+#
+# Next: [the data set that does not fit](01_the_data_set_that_does_not_fit.ipynb).
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Open the answer that you would give.
+#
+# **1. How large is a `float32` array of shape (1000, 1000, 3)?**
+#
+# - [ ] About 3 MiB :: That is the number of numbers. Each of them takes 4 bytes.
+# - [x] About 11 MiB :: 3 million numbers of 4 bytes are 12 million bytes, and a MiB is a little over a million.
+# - [ ] About 23 MiB :: That would be `float64`, 8 bytes a number.
+#
+# **2. Your session crashed and there is no traceback. Why?**
+#
+# - [ ] The error was in a library :: Then there would be a traceback that ends in the library.
+# - [x] The process was killed, and a killed process runs no more Python :: So nobody is left to print one.
+# - [ ] Colab hides it :: Colab does not have it either. It only sees that the process is gone.
+#
+# **3. `x = np.zeros((100000, 100000))` worked, and 20 lines later the session crashed. Can that be due to `x`?**
+#
+# - [ ] No, the line worked :: It got a promise. Memory is handed out when something is written to it.
+# - [x] Yes, when something filled it :: The crash comes where the memory is used, not where it was asked for.
+# - [ ] No, zeros never take memory :: They do as soon as you write to them.
+#
+# **4. What does a peak of 300 MiB tell you?**
+#
+# - [ ] The run needed 300 MiB all the time :: It may have been for a moment only.
+# - [ ] The process had 300 MiB in all :: The baseline comes on top, since you cannot save it.
+# - [x] At its worst moment the run needed 300 MiB above the baseline :: That is the moment that decides.
+
+# %% tags=["versions"]
+notebook.versions(seed=0)

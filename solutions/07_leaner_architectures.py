@@ -1,0 +1,600 @@
+# %% [markdown]
+# # Leaner architectures
+#
+# A network of four layers dies while it is being built, and no smaller batch can save it. In this lab you find out
+# where each megabyte of a training step goes, and take the memory out of the architecture itself.
+#
+# **Objectives**
+#
+# - Tell parameters from activations, and know which of the two fills the memory.
+# - Count what Adam adds to a layer of weights.
+# - Use global pooling, strides and smaller inputs, and know what separable convolutions and Dropout do not save.
+#
+# **Prerequisites**
+#
+# - Lab 02: activations grow with the batch, weights do not.
+# - You know what a convolution, a pooling layer and a Dense layer compute.
+
+# %%
+from course_utils import scans
+
+folder = scans.load("train", count=500, size=64)
+print(f"{len(list(folder.glob('*/*.jpg')))} scans of 64 x 64 pixels are ready.")
+
+# %% [markdown] tags=["predict"]
+# ## Predict
+#
+# The network below has one convolution, `Flatten`, a Dense layer of 512 units and one of 10. It is to train on 32 small
+# scans.
+#
+# How much memory will that need at its peak? Write your number in MiB after `--predict`, in place of the 50 that
+# stands there, and run the cell.
+
+# %% [markdown]
+# ## Crash
+
+# %% tags=["crash"]
+# %%sandbox --budget 256 --predict 50 --into crash
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::16]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+inputs = keras.Input((64, 64, 3))
+features = keras.layers.Rescaling(1 / 255)(inputs)
+features = keras.layers.Conv2D(16, 3, padding="same", activation="relu")(features)
+wide = keras.layers.Dense(512, activation="relu")(keras.layers.Flatten()(features))
+outputs = keras.layers.Dense(10, activation="softmax")(wide)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+
+# %% [markdown]
+# It died on the line that makes the wide layer. No scan had gone through the network yet, so the batch had no part in
+# it.
+
+# %% [markdown]
+# ## Explain
+#
+# Two things fill the memory of a training step.
+#
+# - **Parameters**, once for the whole batch. Beside each weight stand its gradient and, with Adam, two more numbers:
+#   the running means of the gradient and of its square, called slots. That makes four numbers a weight.
+# - **Activations**, the outputs of layers, once for each image. Training keeps them until the gradients are done.
+#
+# > weights of a Dense layer = inputs x units
+# >
+# > weights of a convolution = kernel height x kernel width x channels in x channels out
+# >
+# > activations = batch x height x width x channels
+#
+# All are `float32`, four bytes each. The next cell works that out for each layer of the crash.
+
+# %% tags=["explain"]
+MIB = 2**20
+layers = {
+    "rescaling": (0, 64 * 64 * 3),
+    "convolution, 16 filters": (3 * 3 * 3 * 16 + 16, 64 * 64 * 16),
+    "flatten": (0, 0),  # another view of the same numbers
+    "dense, 512 units": (64 * 64 * 16 * 512 + 512, 512),
+    "dense, 10 units": (512 * 10 + 10, 10),
+}
+print(f"{'':<26}{'parameters':>12}{'weights':>12}{'with Adam':>12}{'activations':>13}")
+for name, (parameters, outputs) in layers.items():
+    sizes = [4 * parameters / MIB, 4 * 4 * parameters / MIB, 32 * 4 * outputs / MIB]
+    print(f"{name:<26}{parameters:>12,}{sizes[0]:>8.1f} MiB{sizes[1]:>8.1f} MiB{sizes[2]:>9.1f} MiB")
+
+# %% [markdown]
+# One layer has nearly all of it. The next cell builds the same network and looks at the process after each stage:
+# weights made, slots made, gradients computed and held. Then it does three updates. It runs twice, with 256 units and
+# with 512. In the difference of the two, everything that is not that layer drops out. The weights start as zeros here,
+# since making random ones takes arrays of their own.
+
+# %% tags=["explain"]
+from course_utils import sandbox
+
+STAGES = """
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+from course_utils.sandbox.inside import report
+
+def used():
+    return psutil.Process().memory_info().rss / 2**20
+
+x = np.zeros((32, 64, 64, 3), dtype="uint8")
+y = np.zeros(32, dtype="uint8")
+model = keras.Sequential(
+    [
+        keras.layers.Input((64, 64, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(16, 3, padding="same", activation="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense({units}, activation="relu", kernel_initializer="zeros"),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+report(weights=used())
+optimizer = keras.optimizers.Adam()
+optimizer.build(model.trainable_variables)
+report(slots=used())
+with tf.GradientTape() as tape:
+    loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(y, model(x)))
+gradients = tape.gradient(loss, model.trainable_variables)
+del tape
+report(gradients=used())
+for _ in range(3):
+    optimizer.apply(gradients)
+"""
+narrow, wide = (sandbox.run(STAGES.format(units=units), budget_mib=1200) for units in (256, 512))
+added = 64 * 64 * 16 * 256 * 4 / MIB
+for stage, copies in {"weights": 1, "slots": 3, "gradients": 4}.items():
+    measured = wide.values[stage] - narrow.values[stage]
+    difference = measured / (copies * added) - 1
+    print(f"with {stage:<10} expected {copies * added:4.0f} MiB   measured {measured:4.0f} MiB   ({difference:+.0%})")
+at_peak = wide.peak_mib - narrow.peak_mib
+print(f"at the peak     measured {at_peak:4.0f} MiB: {at_peak / added:.1f} times the added weights")
+
+# %% [markdown]
+# The four numbers a weight are there, one after the other. The peak is higher still: working out an update takes more
+# arrays of the size of the weights, and these are gone when the line is done. How many of them are alive at once can
+# change from run to run, so peaks of such a network differ by whole multiples of its weights.
+#
+# ### What "big" means
+#
+# VGG16 is the classic example. Its first convolution and its first Dense layer, each at its own kind of size:
+
+# %%
+convolution = 3 * 3 * 3 * 64 + 64
+convolution_output = 32 * 224 * 224 * 64 * 4
+dense = 7 * 7 * 512 * 4096
+print(f"first convolution: {convolution:>11,} parameters, output of a batch of 32: {convolution_output:,} bytes")
+print(f"first Dense layer: {dense:>11,} weights,    and these weights take      {4 * dense:,} bytes")
+
+# %% [markdown]
+# The same number of bytes, to the last one. A layer with hardly a parameter can cost as much as the largest layer of
+# the network. `model.summary()` shows you only the second kind.
+
+# %% [markdown]
+# ## Fix it, step by step
+#
+# Each step trains on one batch of 125 scans, three times. Watch parameters and peak: they do not go together.
+#
+# ### Step 1: end with global pooling
+#
+# `GlobalMaxPooling2D` keeps one number a channel, the largest, wherever in the picture it was. A wide Dense layer has
+# nothing left to be wide for. A second convolution gives the network more to look at.
+
+# %%
+# %%sandbox --budget 1024 --into pooling
+import time
+
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+model = keras.Sequential(
+    [
+        keras.layers.Input((64, 64, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+start = time.perf_counter()
+for _ in range(2):
+    loss = model.train_on_batch(x, y)
+report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - start) / 2)
+
+# %% [markdown]
+# The weights are gone. What is left are activations, and the first convolution, at full resolution, makes most of
+# them.
+#
+# ### Step 2: strides instead of pooling
+#
+# A convolution with `strides=2` looks at every second pixel, so its output has a quarter of the numbers. Pooling gives
+# the same size, but only after the convolution has made all of them.
+
+# %%
+# %%sandbox --budget 1024 --into strides
+import time
+
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+model = keras.Sequential(
+    [
+        keras.layers.Input((64, 64, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
+        keras.layers.Conv2D(64, 3, strides=2, padding="same", activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+start = time.perf_counter()
+for _ in range(2):
+    loss = model.train_on_batch(x, y)
+report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - start) / 2)
+
+# %% [markdown]
+# ### Step 3: separable convolutions
+#
+# A separable convolution filters each channel by itself and then mixes the channels, with a fraction of the weights.
+# Here they replace both convolutions of step 1.
+
+# %%
+# %%sandbox --budget 1024 --into separable
+import time
+
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+model = keras.Sequential(
+    [
+        keras.layers.Input((64, 64, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.SeparableConv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.SeparableConv2D(64, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+start = time.perf_counter()
+for _ in range(2):
+    loss = model.train_on_batch(x, y)
+report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - start) / 2)
+
+# %% [markdown]
+# ### Step 4: half the resolution
+#
+# The network of step 1 on pictures of half the height and half the width. Every activation shrinks to a quarter, and no
+# weight changes.
+
+# %%
+# %%sandbox --budget 1024 --into half_resolution
+import time
+
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path).resize((32, 32))) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+model = keras.Sequential(
+    [
+        keras.layers.Input((32, 32, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+start = time.perf_counter()
+for _ in range(2):
+    loss = model.train_on_batch(x, y)
+report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - start) / 2)
+
+# %% [markdown]
+# ### The steps beside each other
+
+# %%
+from course_utils import notebook
+
+steps = {
+    "global pooling": pooling,
+    "strides": strides,
+    "separable": separable,
+    "half the resolution": half_resolution,
+}
+notebook.compare(steps, alt="Memory over time of four architectures that train on one batch")
+for name in ("strides", "separable", "half the resolution"):
+    parameters = steps[name].values["parameters"] / pooling.values["parameters"]
+    peak = steps[name].peak_mib / pooling.peak_mib
+    print(f"{name}: {parameters:.0%} of the parameters of step 1, {peak:.0%} of its peak")
+
+# %% [markdown]
+# ## What people say
+#
+# When a network is too big, forums offer "simplified" ones to copy. Two such pairs, in the sizes in which they go
+# around: one for pictures of 32 x 32 pixels, one for 150 x 150, where the small one also has Dropout. A batch has 32
+# pictures of random pixels, since memory does not care what is in a picture. The last network but one leaves Dropout
+# out of the small one, and the last puts two Dropout layers into the network of step 1.
+
+# %%
+TEMPLATE = """
+import keras
+import numpy as np
+from keras.layers import *
+from course_utils.sandbox.inside import report
+
+x = np.random.default_rng(0).integers(0, 255, ({batch}, {size}, {size}, 3), dtype="uint8")
+y = np.arange({batch}) % 10
+model = keras.Sequential([Input(x.shape[1:]), Rescaling(1 / 255), {layers}, Dense(10, activation="softmax")])
+model.compile("adam", "sparse_categorical_crossentropy")
+for _ in range(3):
+    loss = model.train_on_batch(x, y)
+report(parameters=model.count_params())
+"""
+
+
+def measure(size, layers, batch=32):
+    """Train three steps in a sandbox; returns the outcome."""
+    return sandbox.run(TEMPLATE.format(size=size, layers=layers, batch=batch), budget_mib=1024)
+
+
+conv, pool = "Conv2D({}, 3, activation='relu')".format, "MaxPooling2D()"
+same = "Conv2D({}, 3, padding='same', activation='relu')".format
+head = "Flatten(), Dense({}, activation='relu')".format
+networks = {
+    "128-256-Dense 1024": (32, ", ".join([conv(128), pool, conv(256), pool, head(1024)])),
+    "64-Dense 512": (32, ", ".join([conv(64), pool, head(512)])),
+    "32 filters": (150, ", ".join([conv(32), pool, head(64)])),
+    "16-8 with Dropout": (150, ", ".join([conv(16), pool, conv(8), pool, "Dropout(0.5)", head(64)])),
+    "16-8 without": (150, ", ".join([conv(16), pool, conv(8), pool, head(64)])),
+    "step 1 with Dropout": (
+        64,
+        ", ".join([same(32), pool, "Dropout(0.3)", same(64), pool, "Dropout(0.3)", "GlobalMaxPooling2D()"]),
+        125,
+    ),
+}
+copied = {name: measure(*network) for name, network in networks.items()}
+notebook.compare(copied, alt="Memory over time of networks that are widely copied")
+
+# %% [markdown]
+# Is the wide Dense layer needed to learn anything? The next two cells train the same two convolutions for a few epochs,
+# once with `Flatten` and a Dense layer behind them, and once with a third convolution and global pooling.
+
+# %%
+# %%sandbox --budget 1024 --into with_dense
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+keras.utils.set_random_seed(0)
+paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+order = np.random.default_rng(0).permutation(len(x))
+x, y = x[order], y[order]
+
+model = keras.Sequential(
+    [
+        keras.layers.Input((64, 64, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.Flatten(),
+        keras.layers.Dense(512, activation="relu"),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+history = model.fit(x[:400], y[:400], batch_size=16, epochs=6, verbose=0)
+report(parameters=model.count_params(), accuracy=model.evaluate(x[400:], y[400:], verbose=0)[1])
+
+# %%
+# %%sandbox --budget 1024 --into without_dense
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+keras.utils.set_random_seed(0)
+paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+order = np.random.default_rng(0).permutation(len(x))
+x, y = x[order], y[order]
+
+model = keras.Sequential(
+    [
+        keras.layers.Input((64, 64, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.Conv2D(64, 3, strides=2, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+history = model.fit(x[:400], y[:400], batch_size=16, epochs=6, verbose=0)
+report(parameters=model.count_params(), accuracy=model.evaluate(x[400:], y[400:], verbose=0)[1])
+
+# %% tags=["claims"]
+
+
+def saving(lean, plain):
+    """Share of the peak that is saved, and its verdict."""
+    share = 1 - lean.peak_mib / plain.peak_mib
+    figures = f"{plain.peak_mib:.0f} MiB before, {lean.peak_mib:.0f} MiB after: {-share:+.0%}"
+    return figures, "true" if share > 0.6 else "half true" if share > 0.15 else "false"
+
+
+first_pair, first_verdict = saving(copied["64-Dense 512"], copied["128-256-Dense 1024"])
+second_pair, second_verdict = saving(copied["16-8 with Dropout"], copied["32 filters"])
+fewer, fewer_verdict = saving(separable, pooling)
+dropout_cost = copied["step 1 with Dropout"].peak_mib - pooling.peak_mib
+dropout_cost_small = copied["16-8 with Dropout"].peak_mib - copied["16-8 without"].peak_mib
+more_accurate = with_dense.values["accuracy"] - without_dense.values["accuracy"]
+notebook.claims(
+    [
+        (
+            "Fewer parameters, less memory.",
+            f"a {pooling.values['parameters'] / separable.values['parameters']:.0f}th of the parameters, {fewer}",
+            "depends: on whether weights or activations fill it" if fewer_verdict == "false" else fewer_verdict,
+        ),
+        ("Take 64-Dense 512 instead of 128-256-Dense 1024.", first_pair, first_verdict),
+        ("Take 16-8 with Dropout instead of 32 filters.", second_pair, second_verdict),
+        (
+            "Dropout saves memory.",
+            f"{dropout_cost:+.0f} MiB in the network of step 1, {dropout_cost_small:+.0f} MiB in 16-8",
+            "false" if min(dropout_cost, dropout_cost_small) > -15 else "half true",
+        ),
+        (
+            "A network needs its wide Dense layer to learn.",
+            f"accuracy {with_dense.values['accuracy']:.2f} with it in {with_dense.peak_mib:.0f} MiB, "
+            f"{without_dense.values['accuracy']:.2f} without in {without_dense.peak_mib:.0f} MiB",
+            "true" if more_accurate > 0.1 else "false" if more_accurate < 0.03 else "half true",
+        ),
+    ]
+)
+
+# %% [markdown]
+# Look at the parameters in the comparison above to see why. A Dense layer behind `Flatten` has most of them, in all
+# four networks. Fewer filters do not help if a pooling layer goes with them, because then more pixels reach `Flatten`.
+# What saved memory in the second pair was one more pooling layer.
+
+# %% [markdown]
+# ## Your turn
+#
+# Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
+# a class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255.
+#
+# - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
+# - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
+# - **Time:** at most {{time_limit}} seconds, training and grading together.
+#
+# The network of the crash needs several times that. `BatchNormalization(momentum=0.8)` behind a convolution makes it
+# learn faster; the default momentum is too slow for so few steps. Any answer that meets the three is right.
+# `%course hint {{number}}` gives a hint.
+
+# %% tags=["graded"]
+# %%graded 07
+import keras
+
+
+def train(folder):
+    """Train on folder/<class>/*.jpg and return a Keras model that takes raw pixels from 0 to 255."""
+    # STARTER: Stream the scans, build a network without a wide Dense layer, train it, and return it.
+    # BEGIN SOLUTION
+    keras.utils.set_random_seed(0)
+    dataset = keras.utils.image_dataset_from_directory(
+        folder, image_size=(64, 64), batch_size=32, seed=0, verbose=False
+    )
+    model = keras.Sequential(
+        [
+            keras.layers.Input((64, 64, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.Conv2D(64, 3, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(dataset, epochs=5, verbose=2)
+    return model
+    # END SOLUTION
+
+
+# %% [markdown] tags=["summary"]
+# ## Summary
+#
+# - Parameters count once a batch and four times with Adam. Activations count once an image. The update adds arrays of
+#   its own for a moment.
+# - A Dense layer behind `Flatten` has inputs x units weights. Global pooling removes them.
+# - In a network of convolutions the activations at full resolution dominate. Strides and smaller inputs shrink them.
+# - Separable convolutions save parameters, and not activations. Dropout saves neither.
+#
+# To remember: {{takeaway}}
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# **1. `Flatten` gives 50,000 numbers an image, and a Dense layer of 1,000 units follows. What do its weights take with
+# gradient and Adam's slots?**
+#
+# - [ ] About 190 MiB :: That is the weights alone: 50,000 x 1,000 x 4 bytes.
+# - [x] About 760 MiB :: Four numbers of four bytes for each of 50 million weights.
+# - [ ] It depends on the batch :: Weights, gradients and slots are there once, whatever the batch.
+#
+# **2. A network of convolutions and global pooling is too big. What helps most?**
+#
+# - [ ] SGD instead of Adam :: Slots are as large as the weights, and this network has hardly any.
+# - [ ] Separable convolutions :: They have fewer weights, but their outputs are as large, and one more is made between.
+# - [x] `strides=2` in the first convolution :: Its output, and all that follow, shrink to a quarter.
+#
+# **3. Why does Dropout not save memory?**
+#
+# - [x] It makes one more output, and remembers what it dropped :: Zeros take as much room as other numbers.
+# - [ ] It does, but only when predicting :: When predicting it does nothing at all.
+# - [ ] Its rate is too low :: A dropped number is stored as a zero, at any rate.
+#
+# **4. `model.summary()` says 1,792 parameters for a layer. How much memory does it need in training?**
+#
+# - [ ] About 7 KiB :: Those are the weights. The output is not in the summary.
+# - [ ] About 28 KiB :: That adds gradient and slots, and still leaves out the output.
+# - [x] You cannot tell from that number :: It may be hundreds of megabytes of activations, as in VGG16.
+
+# %% tags=["versions"]
+notebook.versions(seed=0)

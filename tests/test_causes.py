@@ -1,0 +1,390 @@
+"""Error texts as people paste them, and what the course makes of each."""
+
+import os
+import re
+import time
+
+import pytest
+
+from course_utils import causes
+
+# id of the cause, kind, text
+TEXTS = [
+    ("session_crashed", "host_ram", "Your session crashed after using all available RAM."),
+    ("session_crashed", "host_ram", "your session crashed after using all available\n  RAM. View runtime logs"),
+    (
+        "float64_data",
+        "host_ram",
+        "x_train = x_train /255\nx_test = x_test /255\n\nYour session crashed after using all available RAM.",
+    ),
+    (
+        "one_hot_labels",
+        "host_ram",
+        "trainX = tf.keras.utils.to_categorical(trainX)\nYour session crashed after using all available RAM.",
+    ),
+    (
+        "large_allocation",
+        "host_ram",
+        "Oct 18, 2019, 7:54:49 AM | WARNING | WARNING:root:kernel b9e44794-c591-416b-a281-1a0873e0ca43 restarted\n"
+        "Oct 18, 2019, 7:54:49 AM | INFO | KernelRestarter: restarting kernel (1/5), keep random ports\n"
+        "Oct 18, 2019, 7:54:04 AM | WARNING | tcmalloc: large alloc 3011936256 bytes == 0x5bbf0000 @ 0x7feed825",
+    ),
+    ("kernel_restarted", "host_ram", "KernelRestarter: restarting kernel (1/5), keep random ports"),
+    (
+        "kernel_restarted",
+        "host_ram",
+        "The kernel for lab.ipynb appears to have died. It will restart automatically.",
+    ),
+    (
+        "float64_data",
+        "host_ram",
+        "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 844. MiB for an array with shape "
+        "(4000, 96, 96, 3) and data type float64",
+    ),
+    (
+        "numpy_allocation",
+        "host_ram",
+        "MemoryError: Unable to allocate 7.45 GiB for an array with shape (1000000, 1000) and data type float64",
+    ),
+    ("memory_error", "host_ram", 'Traceback (most recent call last):\n  File "a.py", line 3\nMemoryError'),
+    (
+        "list_then_array",
+        "host_ram",
+        "----> 7 images = np.array(images)\n\nMemoryError: Unable to allocate 422. MiB for an array with shape "
+        "(4000, 96, 96, 3) and data type float32",
+    ),
+    (
+        "bad_alloc",
+        "host_ram",
+        "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n"
+        "Aborted (core dumped)",
+    ),
+    (
+        "shuffle_buffer",
+        "host_ram",
+        "shuffle_dataset_op.cc:111] Filling up shuffle buffer (this may take a while): 1359 of 2048\n"
+        "shuffle_dataset_op.cc:162] Shuffle buffer filled.\nKilled\n",
+    ),
+    (
+        "tenth_of_memory",
+        "host_ram",
+        "W external/local_xla/xla/tsl/framework/cpu_allocator_impl.cc:83] Allocation of 6645350400 exceeds 10% of "
+        "free system memory.",
+    ),
+    ("killed", "host_ram", "Process finished with exit code 137 (interrupted by signal 9: SIGKILL)"),
+    ("killed", "host_ram", "./train.sh:  60: 11880 killed              python3 train.py"),
+    ("killed", "host_ram", "Killed"),
+    ("killed", "host_ram", "subprocess.CalledProcessError: died with <Signals.SIGKILL: 9>."),
+    ("killed", "host_ram", "Out of memory: Killed process 4711 (python3) total-vm:31234567kB"),
+    ("workers", "host_ram", "OSError: [Errno 12] Cannot allocate memory"),
+    (
+        "workers",
+        "host_ram",
+        "joblib.externals.loky.process_executor.TerminatedWorkerError: A worker process managed by the executor was "
+        "unexpectedly terminated. This could be caused by a segmentation fault while calling the function or by an "
+        "excessive memory usage",
+    ),
+    ("shared_memory_full", "host_ram", "OSError: [Errno 28] No space left on device: '/dev/shm/psm_1f'"),
+    (
+        "retracing",
+        "host_ram",
+        "WARNING:tensorflow:5 out of the last 5 calls to <function TensorFlowTrainer.make_predict_function> triggered "
+        "tf.function retracing.",
+    ),
+    (
+        "data_as_tensor",
+        "host_ram",
+        "ResourceExhaustedError: OOM when allocating tensor with shape[48000,224,224,3] and type float on "
+        "/job:localhost/replica:0/task:0/device:CPU:0 by allocator mklcpu [Op:Cast] name:",
+    ),
+    (
+        "activations",
+        "host_ram",
+        "{{function_node __wrapped__Fill_device_/job:localhost/replica:0/task:0/device:CPU:0}} OOM when allocating "
+        "tensor with shape[64,150,150,32] and type float on /job:localhost/replica:0/task:0/device:CPU:0 by allocator "
+        "mklcpu [Op:Fill] name:",
+    ),
+    (
+        "activations",
+        "gpu_memory",
+        "ResourceExhaustedError: OOM when allocating tensor with shape[64,2016,9,9] and type float on "
+        "/job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc\n [[Node: cell_12/AvgPool_1]]\nHint: If "
+        "you want to see a list of allocated tensors when OOM happens",
+    ),
+    (
+        "activations",
+        "gpu_memory",
+        "OOM when allocating tensor with shape[32,64,224,224] and type float on /job:localhost/replica:0/task:0/"
+        "device:GPU:0 by allocator GPU_0_bfc [Op:Conv2D]",
+    ),
+    (
+        "activations",
+        "gpu_memory",
+        "ResourceExhaustedError: 2 root error(s) found.\n  (0) Resource exhausted: Out of memory while trying to "
+        "allocate 68852648264 bytes.\n [[{{node cluster_0_1/xla_run}}]]",
+    ),
+    (
+        "attention_scores",
+        "gpu_memory",
+        "OOM when allocating tensor with shape[24,64,1024,1024] and type float on /job:localhost/replica:0/task:0/"
+        "device:GPU:0 by allocator GPU_0_bfc [Op:Softmax]",
+    ),
+    (
+        "wide_dense",
+        "gpu_memory",
+        "OOM when allocating tensor with shape[3075200,512] and type float on /job:localhost/replica:0/task:0/"
+        "device:GPU:0 by allocator GPU_0_bfc [Op:RandomUniform]",
+    ),
+    ("wide_softmax", "gpu_memory", "OOM when allocating tensor with shape[2048,436631]"),
+    (
+        "array_to_gpu",
+        "gpu_memory",
+        "InternalError: Failed copying input tensor from /job:localhost/replica:0/task:0/device:CPU:0 to /job:"
+        "localhost/replica:0/task:0/device:GPU:0 in order to run _EagerConst: Dst tensor is not initialized.\n"
+        "cuda_driver.cc:733] failed to allocate 8.41G (9029127168 bytes) from device: CUDA_ERROR_OUT_OF_MEMORY",
+    ),
+    (
+        "gpu_full",
+        "gpu_memory",
+        "cuda_driver.cc:733] failed to allocate 8.41G (9029127168 bytes) from device: CUDA_ERROR_OUT_OF_MEMORY: "
+        "out of memory",
+    ),
+    ("resource_exhausted", "gpu_memory", "ResourceExhaustedError: Graph execution error"),
+    ("gpu_full", "gpu_memory", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."),
+    ("gpu_handle", "gpu_memory", "Could not create cudnn handle: CUDNN_STATUS_INTERNAL_ERROR"),
+    (
+        "gpu_handle",
+        "gpu_memory",
+        "UnknownError: Failed to get convolution algorithm. This is probably because cuDNN failed to initialize",
+    ),
+    (
+        "allocator_empty",
+        "gpu_memory",
+        "Allocator (GPU_0_bfc) ran out of memory trying to allocate 560.44MiB (rounded to 587661312)requested by op "
+        "Relu\nIf the cause is memory fragmentation maybe the environment variable "
+        "'TF_GPU_ALLOCATOR=cuda_malloc_async' will improve the situation.",
+    ),
+    (
+        "allocator_empty",
+        "host_ram",
+        "Allocator (mklcpu) ran out of memory trying to allocate 5.72TiB (rounded to 6291456000000)requested by op\n"
+        "If the cause is memory fragmentation maybe the environment variable 'TF_GPU_ALLOCATOR=cuda_malloc_async'",
+    ),
+    (
+        "gpu_tight",
+        "gpu_memory",
+        "Allocator (GPU_0_bfc) ran out of memory trying to allocate 3.34GiB with freed_by_count=0. The caller "
+        "indicates that this is not a failure, but may mean that there could be performance gains if more memory "
+        "were available.",
+    ),
+    ("graph_limit", "graph_limit", "ValueError: Cannot create a tensor proto whose content is larger than 2GB."),
+    ("graph_limit", "graph_limit", "ValueError: GraphDef cannot be larger than 2GB."),
+    ("disk_full", "disk_full", "OSError: [Errno 28] No space left on device"),
+    (
+        "disk_full",
+        "disk_full",
+        "ResourceExhaustedError: /content/cache.data-00000; No space left on device [Op:IteratorGetNext]",
+    ),
+    ("open_files", "not_memory", "ResourceExhaustedError: scans/3/00001.jpg; Too many open files [Op:ReadFile]"),
+    (
+        "cuda_versions",
+        "not_memory",
+        "Loaded runtime CuDNN library: 7.1.2 but source was compiled with: 7.6.0.\nFailed to get convolution "
+        "algorithm. This is probably because cuDNN failed to initialize",
+    ),
+    (
+        "shapes_differ",
+        "not_memory",
+        "ValueError: Exception encountered when calling Sequential.call().\nInput 0 with name 'None' of layer 'dense' "
+        "is incompatible with the layer: expected axis -1 of input shape to have value 4, but received input with "
+        "shape (None, 5)",
+    ),
+    (
+        "shapes_differ",
+        "not_memory",
+        "Dimensions must be equal, but are 3 and 2 for '{{node compile_loss/mse/sub}} = Sub[T=DT_FLOAT]'",
+    ),
+    ("shapes_differ", "not_memory", "ValueError: Shapes (None, 1) and (None, 10) are incompatible"),
+    (
+        "shapes_differ",
+        "not_memory",
+        "Filling up shuffle buffer (this may take a while): 46287 of 70000\nMatrix size-incompatible: In[0]: [2,3]",
+    ),
+    ("lost_shape", "not_memory", "ValueError: Cannot take the length of shape with unknown rank."),
+    ("data_ran_out", "not_memory", "UserWarning: Your input ran out of data; interrupting training."),
+    (
+        "missing_file",
+        "not_memory",
+        "I tensorflow/core/framework/local_rendezvous.cc:407] Local rendezvous is aborting with status: OUT_OF_RANGE: "
+        "End of sequence\nFileNotFoundError: [Errno 2] No such file or directory: 'answer.csv'",
+    ),
+    ("not_a_number", "not_memory", "Epoch 3/5 125/125 - 2s - accuracy: 0.1000 - loss: nan"),
+    (
+        "device_set_up_late",
+        "not_memory",
+        "RuntimeError: Physical devices cannot be modified after being initialized",
+    ),
+    (
+        "colab_quota",
+        "not_memory",
+        "You cannot currently connect to a GPU due to usage limits in Colab. Learn more",
+    ),
+    ("native_crash", "not_memory", "Fatal Python error: Segmentation fault"),
+    (
+        "native_crash",
+        "not_memory",
+        "Illegal instruction (core dumped)\nKernelRestarter: restarting kernel (1/5), keep random ports",
+    ),
+    ("recursion", "not_memory", "RecursionError: maximum recursion depth exceeded"),
+    ("missing_module", "not_memory", "ModuleNotFoundError: No module named 'keras.preprocessing.image'"),
+    ("missing_file", "not_memory", "FileNotFoundError: [Errno 2] No such file or directory: '/content/scans'"),
+    (
+        "mistake_in_code",
+        "not_memory",
+        "  File \"a.py\", line 2\n    x = (1\n        ^\nSyntaxError: '(' was never closed",
+    ),
+    (
+        "no_gpu",
+        "not_memory",
+        "cudart_stub.cc:31] Could not find cuda drivers on your machine, GPU will not be used.\n"
+        "failed call to cuInit: INTERNAL: CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)",
+    ),
+    (
+        "memory_error",
+        "host_ram",
+        "Could not find cuda drivers on your machine, GPU will not be used.\nTraceback:\nMemoryError",
+    ),
+    ("unknown_reason", "unknown", "Your session crashed for an unknown reason."),
+    ("unknown", "unknown", "Everything went well: accuracy 0.98"),
+    ("unknown", "unknown", "I remember the skill of the killed-off process 9 of memory lane"),
+    ("unknown", "unknown", "This folder contains information from Stack Overflow"),
+    ("unknown", "unknown", ""),
+]
+
+
+@pytest.mark.parametrize(("cause", "kind", "text"), TEXTS)
+def test_a_pasted_text_finds_its_cause(cause, kind, text):
+    found = causes.explain(text)
+    assert (found.cause, found.kind) == (cause, kind)
+    assert causes.explain(text.encode()) == found
+
+
+def test_every_cause_is_shown_by_a_text_or_by_a_line_of_code():
+    shown = {cause for cause, _, _ in TEXTS} | {cause for cause, _ in CODE}
+    assert shown >= {cause.cause for cause in causes.all()} - {"open_figures"}
+    assert causes.explain("RuntimeWarning: More than 20 figures have been opened.").cause == "open_figures"
+
+
+def test_every_explanation_is_whole_and_names_a_lab_of_the_course():
+    kinds = {"host_ram", "gpu_memory", "graph_limit", "disk_full", "not_memory", "unknown"}
+    for found in causes.all():
+        assert found.kind in kinds, found.cause
+        assert re.fullmatch(r"0\d|1[0-3]|", found.lab), found.cause
+        assert found.lab or found.kind in ("not_memory", "unknown"), found.cause
+        assert found.why.endswith(".") and found.fix.endswith((".", "'.")), found.cause
+        assert causes.by_id(found.cause) == found
+
+
+def test_an_unknown_id_is_a_sentence():
+    with pytest.raises(causes.UnknownCause) as raised:
+        causes.by_id("gremlins")
+    assert str(raised.value).startswith("There is no cause 'gremlins'; the causes are session_crashed, ")
+
+
+CODE = [
+    ("float64_data", "x = np.array(images) / 255"),
+    ("float64_data", "x /= 255.0"),
+    ("list_then_array", "images = np.stack(images)"),
+    ("one_hot_labels", "y = keras.utils.to_categorical(y, 10)"),
+    ("tensor_slices", "dataset = tf.data.Dataset.from_tensor_slices((x, y))"),
+    ("shuffle_buffer", "for batch in dataset.shuffle(4000).batch(32):"),
+    ("cache_in_memory", "dataset = dataset.map(read).cache()"),
+    ("image_data_generator", "datagen.fit(x_train)"),
+    ("image_data_generator", "flow = generator.flow(x, y, batch_size=32)"),
+    ("predict_in_a_loop", "answers.append(model.predict(x))"),
+    ("activations", "model.fit(dataset, epochs=3)"),
+    ("workers", "data = Scans(folder, workers=8)"),
+]
+
+
+@pytest.mark.parametrize(("cause", "line"), CODE)
+def test_a_line_of_code_gives_a_likely_cause_in_the_machine_s_ram(cause, line):
+    found = causes.from_code(line)
+    assert (found.cause, found.kind) == (cause, "host_ram")
+
+
+def test_the_biggest_arrays_help_where_the_line_does_not():
+    assert causes.from_code("y = x + 1", ["float64 array of shape (4000, 96, 96, 3)"]).cause == "float64_data"
+    assert causes.from_code("y = x + 1", ["uint8 array of shape (10, 10)"]) is None
+    assert causes.from_code("") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "OOM when allocating tensor with shape[24,64,1024,1024] and type float on /job:localhost",
+            "float32 array of shape (24, 64, 1024, 1024): 6144 MiB",
+        ),
+        (
+            "Unable to allocate 844. MiB for an array with shape (4000, 96, 96, 3) and data type float64",
+            "float64 array of shape (4000, 96, 96, 3): 844 MiB",
+        ),
+        (
+            "OOM when allocating tensor with shape[2048,436631]",
+            "array of shape (2048, 436631), if float32: 3411 MiB",
+        ),
+        (
+            "OOM when allocating tensor with shape[1024,1024] and type bfloat16",
+            "bfloat16 array of shape (1024, 1024): 2 MiB",
+        ),
+        ("tcmalloc: large alloc 1048576000 bytes\ntcmalloc: large alloc 3011936256 bytes", "one block: 2872 MiB"),
+        ("Allocation of 104857600 exceeds 10% of free system memory.", "one block: 100 MiB"),
+        ("failed to allocate 8.41G (9029127168 bytes) from device", "one block: 8612 MiB"),
+        ("ran out of memory trying to allocate 560.44MiB (rounded to 587661312)", "one block: 560 MiB"),
+        ("Out of memory while trying to allocate 68852648264 bytes.", "one block: 65663 MiB"),
+        ("CUDA out of memory. Tried to allocate 2.00 GiB.", "one block: 2048 MiB"),
+        ("Unable to allocate anything at all", ""),
+        ("shape (3, 4) and nothing else", ""),
+        ("", ""),
+    ],
+)
+def test_the_allocation_that_a_text_names(text, words):
+    assert causes.allocation(text) == words
+
+
+def test_the_explanation_does_the_arithmetic():
+    text = "OOM when allocating tensor with shape[32,64,224,224] and type float on /job/device:GPU:0 [Op:Conv2D]"
+    assert "float32 array of shape (32, 64, 224, 224), 392 MiB" in causes.explain(text).why
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        os.urandom(3_000_000),
+        "\n" * 1_000_000,
+        " " * 1_000_000,
+        "9" * 1_000_000,
+        "OOM when allocating tensor with shape[" * 10_000,
+        "OOM when allocating tensor with shape[" + "1, " * 100_000,
+        "exit with code " * 30_000,
+        "ImageDataGenerator(" * 20_000,
+    ],
+    ids=["binary", "newlines", "blanks", "digits", "shapes", "dimensions", "codes", "calls"],
+)
+def test_a_hostile_text_is_answered_and_does_not_hang(text):
+    """A pattern that backtracks would take hours here, not seconds."""
+    began = time.monotonic()
+    assert causes.explain(text).kind
+    assert isinstance(causes.allocation(text), str)
+    assert time.monotonic() - began < 60
+
+
+def test_the_end_of_a_huge_log_still_counts():
+    log = "I tensorflow/core: Bin (256): Total Chunks: 0\n" * 200_000
+    assert causes.explain(log + "MemoryError").cause == "memory_error"
+    assert causes.explain("Your session crashed after using all available RAM.\n" + log).cause == "session_crashed"
+
+
+def test_colours_from_a_notebook_do_not_hide_the_text():
+    assert causes.explain("\x1b[0;31mMemory\x1b[0m\x1b[0;31mError\x1b[0m: ").cause == "memory_error"

@@ -1,0 +1,301 @@
+"""From answers to records, with real training in a real sandbox: one class, graded once, and what a learner sees."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from test_grading_submission import TRAIN, code, notebook
+
+from course_utils import labs, sandbox, scans
+from course_utils.grading import grade_source, inside, record, score
+from course_utils.grading.grade import CannotGrade, Examiner, isolation_level, seed_from
+
+LAB = labs.get(1)
+COUNT = LAB.hidden_count
+ROOT = Path(__file__).resolve().parent.parent
+
+# Answers that need no training, and what becomes of them: verdict, and words of the message.
+ANSWERS = {
+    "constant": (f"{TRAIN}def predict(model, paths): return [3] * len(paths)", "inaccurate", "Train longer"),
+    "greedy": (
+        f"import numpy as np\ndef train(folder): return np.ones({LAB.budget_mib:.0f} * 144179)\n"
+        "def predict(model, paths): return [3] * len(paths)",
+        "over_budget",
+        "Hold less",
+    ),
+    "naive": ("import numpy as np\ndef train(folder):\n    return np.ones((4000, 1000, 1000))", "out_of_memory", ""),
+    "error": ("def train(folder):\n    return 1 / 0", "raised", "ZeroDivisionError"),
+    "renamed": ("def fit(folder): return 1", "raised", "does not define train(folder)"),
+    "value": ("train = 7", "raised", "not a function"),
+    "none": ("def train(folder): pass; print(folder)", "raised", "train returned None"),
+    "number": (TRAIN, "raised", "instead of a model"),
+    "few": (f"{TRAIN}def predict(model, paths): return [1, 2]", "raised", f"expected {COUNT} labels"),
+    "shape": (
+        f"{TRAIN}import numpy as np\ndef predict(model, paths): return np.ones((len(paths), 7))",
+        "raised",
+        f"({COUNT}, 7)",
+    ),
+    "nan": (
+        f"{TRAIN}import numpy as np\ndef predict(model, paths): return np.full((len(paths), 10), np.nan)",
+        "raised",
+        "NaN",
+    ),
+    "exit": ("import sys\ndef train(folder): sys.exit(0)", "died", ""),
+    "forged": (
+        "from course_utils.sandbox.inside import exchange\n"
+        "def train(folder):\n"
+        "    exchange({'predictions': [0] * 500}); exchange({'accuracy': 1.0}); exchange({'state': 'trained'})\n"
+        f"    exchange({{'predictions': [0] * {COUNT}}}); raise SystemExit",
+        "died",
+        "",
+    ),
+    # Names that the learner has taken must not break what runs afterwards.
+    "shadow": (
+        f"{TRAIN}predict = lambda model, paths: [0] * {COUNT}\nlen = list = exec = globals = dict = None",
+        "inaccurate",
+        "",
+    ),
+    "text": ("I could not do it", "rejected", "is not Python"),
+}
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory) -> dict[str, record.Record]:
+    """The class, graded by the command: records by student."""
+    folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("results")
+    for student, (source, _, _) in ANSWERS.items():
+        notebook(folder / student / "01.ipynb", code(f"%%graded 01\n{source}"))
+    for student, source in (("solution", "solutions"), ("starter", "labs")):
+        (folder / student).mkdir()
+        shutil.copy(ROOT / source / f"{LAB.name}.ipynb", folder / student)
+    done = command("grade", folder, "--out", out, "--jobs", "2", "--isolation", "process")
+    assert done.returncode == 0, done.stderr
+    assert "solution" in done.stdout and "passed" in done.stdout
+    found = json.loads((out / "results.json").read_text())
+    assert len(found) == len(ANSWERS) + 2
+    return {one["student"]: one for one in found}
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "course_utils", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=600, cwd=ROOT)
+
+
+def test_the_solution_passes_and_the_starter_is_not_attempted(graded):
+    solution = graded["solution"]
+    assert (solution["verdict"], solution["score"]) == ("passed", 100.0)
+    assert 0 < solution["peak_mib"] <= LAB.budget_mib and solution["accuracy"] >= LAB.floor
+    assert max(mib for _, mib in solution["trace"]) == pytest.approx(solution["peak_mib"], rel=0.05)
+    assert (graded["starter"]["verdict"], graded["starter"]["score"]) == ("not_attempted", 0)
+
+
+@pytest.mark.parametrize("student", ANSWERS)
+def test_each_answer_gets_the_verdict_it_deserves(graded, student):
+    _, verdict, words = ANSWERS[student]
+    one = graded[student]
+    assert one["verdict"] == verdict, one["message"]
+    assert words in one["message"]
+    if verdict not in ("inaccurate", "over_budget"):
+        assert one["score"] == 0 and one["accuracy"] is None
+
+
+def test_records_name_the_line(graded):
+    assert graded["naive"]["where"]["source"].strip() == "return np.ones((4000, 1000, 1000))"
+    assert graded["error"]["where"] | {"cell": ""} == {"cell": "", "line": 3, "source": "return 1 / 0"}
+
+
+def test_memory_over_the_budget_costs_points_in_proportion(graded):
+    greedy = graded["greedy"]
+    expected = 50 * (LAB.cap_mib - greedy["peak_mib"]) / LAB.budget_mib
+    # The constant answer is right on one class of ten, so accuracy gives nothing.
+    assert greedy["score"] == pytest.approx(expected, abs=0.1)
+    assert graded["constant"]["score"] == pytest.approx(50, abs=0.1)
+
+
+def test_every_record_is_valid(graded):
+    for one in graded.values():
+        record.validate(one)
+    with pytest.raises(jsonschema.ValidationError):
+        record.validate(graded["solution"] | {"verdict": "fine"})
+    with pytest.raises(jsonschema.ValidationError):
+        record.validate({name: value for name, value in graded["solution"].items() if name != "trace"})
+
+
+def test_an_endless_loop_runs_out_of_time():
+    cells = [("graded cell", "def train(folder):\n    while True:\n        pass")]
+    one = grade_source(cells, dataclasses.replace(LAB, time_limit=1))
+    assert one["verdict"] == "timed_out" and one["where"]["line"] in (2, 3)
+
+
+def test_the_strongest_isolation_grades_too_and_shows_no_labels():
+    spying = """
+import os
+def train(folder):
+    seen = [os.path.join(here, name) for here, _, names in os.walk("/") for name in names if "proc" not in here]
+    assert not [path for path in seen if "hidden-" in path], "hidden images are in sight"
+    return 1
+def predict(model, paths):
+    assert sorted(paths) == list(paths) and not {os.path.dirname(path) for path in paths} & set("0123456789")
+    return [0] * len(paths)
+"""
+    if sandbox.unavailable("bwrap"):
+        pytest.skip("This host cannot hold bwrap.")
+    one = grade_source([("graded cell", spying)], LAB, isolation="bwrap")
+    assert (one["verdict"], one["isolation"]) == ("inaccurate", "bwrap"), one["message"]
+
+
+def test_isolation_is_never_lowered(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")  # no bubblewrap there
+    sandbox.unavailable.cache_clear()
+    try:
+        with pytest.raises(CannotGrade, match="bubblewrap is not installed"):
+            isolation_level("bwrap")
+        assert isolation_level("auto") != "bwrap"
+    finally:
+        sandbox.unavailable.cache_clear()
+    with pytest.raises(CannotGrade, match="'castle'"):
+        isolation_level("castle")
+
+
+def test_hidden_images_carry_no_label_and_a_link_leads_nowhere(tmp_path):
+    hidden = scans.load("hidden", count=20, size=16, seed=5)
+    first, second = Examiner(hidden, tmp_path / "a"), Examiner(hidden, tmp_path / "b")
+    for examiner in (first, second):
+        examiner.directory.mkdir()
+        names = examiner.answer({"state": "trained"})["images"]
+        assert names == [f"graded_images/{number:05d}.jpg" for number in range(20)]
+        for name, label in zip(names, examiner.labels, strict=True):
+            same = {path.read_bytes() for path in (hidden / str(label)).iterdir()}
+            assert (examiner.directory / name).read_bytes() in same
+    assert first.labels != second.labels  # 1 in 10**12 that two orders agree
+    first.answer({"predictions": first.labels})
+    assert first.accuracy == 1.0
+    first.answer({"predictions": [0] * 20})
+    assert first.accuracy == 1.0  # the first answer counts
+    for wrong in (None, [0.5] * 20, [True] * 20, [0] * 19, [10] * 20):
+        second.problem = ""
+        second.answer({"predictions": wrong})
+        assert second.accuracy is None and "20 labels" in second.problem
+
+    trap = Examiner(hidden, tmp_path / "c")
+    trap.directory.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (trap.directory / "graded_images").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        trap.answer({"state": "trained"})
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_pipeline_is_timed_by_the_grader_lap_by_lap(tmp_path):
+    def timed(laps: tuple[str, ...], seconds: list[float]) -> float | None:
+        examiner = Examiner(tmp_path, tmp_path)
+        for lap, now in zip(laps, seconds, strict=True):
+            examiner.answer({"lap": lap, "processor_seconds": now})
+        return examiner.speedup()
+
+    laps = len(inside.LAPS)
+    loops_of_six_datasets_of_two = [lap // 2 * 8 + lap % 2 * 6 for lap in range(laps)]
+    assert timed(inside.LAPS, loops_of_six_datasets_of_two) == pytest.approx(3)
+    assert timed(inside.LAPS[:-1], list(range(laps))) is None
+    assert timed(inside.LAPS * 2, list(range(2 * laps))) is None  # a run that sends laps of its own
+
+
+def test_what_is_no_pipeline_is_named():
+    batch = (np.zeros((4, 8, 8, 3)), np.zeros(4))
+    inside.run_through([batch, batch], 8)
+    inside.run_through(itertools.repeat(batch), 8)  # repeat() is no reason to wait for ever
+    for dataset, words in (
+        ([batch], "gave 4 images, and the folder has 8"),
+        (None, "returned None"),
+        ([batch[0]], "expected a batch"),
+        ([(batch[0], 3)], "expected a batch"),
+        ([(batch[0], batch[1][:3])], "4 images with 3 labels"),
+    ):
+        with pytest.raises(inside.Problem, match=words):
+            inside.run_through(dataset, 8)
+
+
+def test_predictions_are_taken_in_any_honest_form():
+    scores = np.eye(10)[[3, 1]]
+    for answer in ([3, 1], (3.0, 1.0), np.array([[3], [1]]), scores, scores.tolist(), np.uint8([3, 1])):
+        assert inside.labels(answer, 2) == [3, 1]
+    for answer in (None, "31", {"a": 1}, [[1], [1, 2]], [3.5, 1], [3, 10], [-1, 0], [np.nan, 1], 5, iter([1, 2])):
+        with pytest.raises(inside.Problem, match="expected"):
+            inside.labels(answer, 2)
+
+
+def test_score():
+    def points(peak: float, accuracy: float) -> float:
+        return score.score(peak, 100, 200, accuracy, 0.8)
+
+    assert points(100, 0.8) == 100 and points(1, 1) == 100
+    assert points(150, 0.8) == 75 and points(200, 0.8) == 50 and points(100, 0.45) == 75
+    assert points(100, 0.1) == points(100, 0.0) == 50
+    assert points(100.01, 0.8) < 100 and score.verdict(100.01, 100, 0.8, 0.8) == "over_budget"
+    assert score.verdict(100, 100, 0.8, 0.8) == "passed" and score.verdict(100, 100, 0.79, 0.8) == "inaccurate"
+
+
+def test_the_peak_survives_thinning():
+    trace = [(index / 100, 1.0) for index in range(5000)]
+    trace[1234] = (12.34, 99.0)
+    thin = record.thinned(trace)
+    assert len(thin) <= record.TRACE_POINTS and [12.34, 99.0] in thin
+
+
+def test_secret_seeds_differ():
+    assert seed_from("a\n") == seed_from("a") != seed_from("b")
+    assert scans.load("hidden", count=20, size=16, seed=seed_from("a")).is_dir()
+
+
+def test_a_killed_run_resumes_and_loses_nothing(tmp_path):
+    slow = (
+        "import time\ndef train(folder): time.sleep(0.7); return 1\ndef predict(model, paths): return [0] * len(paths)"
+    )
+    for number in range(4):
+        notebook(tmp_path / "class" / f"{number}.ipynb", code(f"%%graded 01\nNUMBER = {number}\n{slow}"))
+    out = tmp_path / "out"
+    words = ["grade", tmp_path / "class", "--out", out, "--isolation", "process"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "course_utils", *map(str, words)], stderr=subprocess.DEVNULL, cwd=ROOT
+    )
+    before: dict[str, str] = {}
+    deadline = time.monotonic() + 120
+    while not before and time.monotonic() < deadline:
+        time.sleep(0.1)
+        before = remembered(out)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    before = remembered(out)
+    assert 1 <= len(before) < 4
+    assert command(*words).returncode == 0
+    after = remembered(out)
+    assert len(after) == 4 and before.items() <= after.items()
+    changed = tmp_path / "class" / "0.ipynb"
+    changed.write_text(changed.read_text().replace("0.7", "0.1"))
+    assert command(*words).returncode == 0
+    assert len(remembered(out)) == 5
+
+
+def remembered(out: Path) -> dict[str, str]:
+    if not (out / "grades.sqlite").exists():
+        return {}
+    connection = sqlite3.connect(out / "grades.sqlite", timeout=30)
+    try:
+        return dict(connection.execute("SELECT key, record FROM grades"))
+    except sqlite3.OperationalError:  # the table is not there yet
+        return {}
+    finally:
+        connection.close()

@@ -1,0 +1,233 @@
+"""Files of every kind become graded cells or one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from course_utils.grading.submission import CODE_LIMIT, FILE_LIMIT, NoSuchPath, discover, read, read_found, untouched
+
+TRAIN = "def train(folder):\n    return 1\n"
+
+
+def code(source: object, **more: object) -> dict:
+    return {"cell_type": "code", "source": source, **more}
+
+
+def notebook(path: Path, *cells: dict, **more: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"cells": list(cells), "nbformat": 4, "nbformat_minor": 5, **more}))
+    return path
+
+
+def problem(path: Path) -> str:
+    """The only sentence that reading a file gives."""
+    (answer,) = read(path).answers
+    assert answer.cells == [] or answer.problem
+    return answer.problem
+
+
+def lines(cells: list[tuple[str, str]], number: int) -> str:
+    return cells[0][1].split("\n")[number - 1]
+
+
+def test_only_graded_cells_count_and_are_joined_in_order(tmp_path):
+    path = notebook(
+        tmp_path / "ada.ipynb",
+        code("import os; os.abort()"),
+        {"cell_type": "markdown", "source": "%%graded 01"},
+        code(["%%graded 01\n", "SIZE = 96"]),
+        code("\n%%graded 1  \n" + TRAIN),
+    )
+    (answer,) = read(path).answers
+    assert answer.lab == "01" and not answer.problem
+    assert [name for name, _ in answer.cells] == ["graded cell", "graded cell 2"]
+    namespace: dict = {}
+    for _, source in answer.cells:
+        exec(source, namespace)
+    assert namespace["SIZE"] == 96 and namespace["train"]("") == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"metadata": {"kernelspec": None}},
+        {"nbformat": 99, "nbformat_minor": "x", "metadata": []},
+        {"metadata": {"kernelspec": {"name": "julia"}, "colab": {"x": 1}}},
+    ],
+)
+def test_metadata_may_be_broken(tmp_path, damage):
+    twice = [code("%%graded 01\n" + TRAIN, id="a"), code("x = 1", id="a"), 17, {"cell_type": "code"}]
+    (answer,) = read(notebook(tmp_path / "ada.ipynb", *twice, **damage)).answers
+    assert not answer.problem and answer.lab == "01"
+
+
+def test_an_old_notebook_is_read(tmp_path):
+    sheet = {"cells": [{"cell_type": "code", "input": ["%%graded 01\n", TRAIN], "language": "python"}]}
+    path = tmp_path / "old.ipynb"
+    path.write_text(json.dumps({"nbformat": 3, "worksheets": [sheet]}))
+    (answer,) = read(path).answers
+    assert not answer.problem and answer.lab == "01"
+
+
+def test_line_numbers_are_those_of_the_file_or_the_cell(tmp_path):
+    script = tmp_path / "ada.py"
+    script.write_text(
+        "# %% [markdown]\n# %%graded 01\n\n# %%\n\n# %%graded 01\n" + TRAIN + "# %%\nimport os; os.abort()\n"
+    )
+    (answer,) = read(script).answers
+    assert lines(answer.cells, 7) == "def train(folder):" and "abort" not in answer.cells[0][1]
+    path = notebook(tmp_path / "ada.ipynb", code("%%graded 01\n" + TRAIN))
+    assert lines(read(path).answers[0].cells, 2) == "def train(folder):"
+
+
+def test_a_plain_script_is_the_answer_to_the_lab_in_its_name_or_its_folder(tmp_path):
+    for name in ("01_ada.py", "01.py", "lab01.py", "submitted/ada/01_the_data_set_that_does_not_fit/answer.py"):
+        script = tmp_path / name
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_bytes(b"\xef\xbb\xbf" + TRAIN.replace("\n", "\r\n").encode())
+        (found,) = discover([script])
+        (answer,) = read_found(found).answers
+        assert (answer.lab, answer.problem) == ("01", ""), name
+    (tmp_path / "ada.py").write_text(TRAIN)
+    assert "start the file's name with NN" in problem(tmp_path / "ada.py")
+
+
+def test_syntax_errors_name_cell_and_line(tmp_path):
+    path = notebook(tmp_path / "ada.ipynb", code("%%graded 01\nx = 1"), code("%%graded 01\n\ndef train(folder:\n"))
+    (answer,) = read(path).answers
+    assert "line 3 of the graded cell 2" in answer.problem and "ada.ipynb" in answer.problem
+    assert answer.where == {"cell": "graded cell 2", "line": 3, "source": "def train(folder:"}
+    path = notebook(tmp_path / "ada.ipynb", code("%%graded 01\n!pip install keras"))
+    assert "plain Python" in problem(path)
+
+
+BAD = {
+    "text.ipynb": (b"I wrote this in Word", "not a whole notebook"),
+    "half.ipynb": (b'{"cells": [{"cell_type": "code", "sou', "not a whole notebook"),
+    "deep.ipynb": (b"[" * 100_000, "not a whole notebook"),
+    "list.ipynb": (b"[1, 2]", "has no cells"),
+    "cells.ipynb": (b'{"cells": {"a": 1}}', "has no cells"),
+    "nothing.ipynb": (b"", "is empty"),
+    "blank.py": (b" \n\n", "is empty"),
+    "ungraded.ipynb": (b'{"cells": []}', "no graded cell"),
+    "latin.py": ("# %%graded 01\n# Zürich\n".encode("latin-1"), "not UTF-8"),
+    "binary.ipynb": (bytes(range(256)) * 40, "not UTF-8"),
+    "zeros.py": (b"x\0" * 50, "binary"),
+    "99_other.py": (b"# %%graded 99\nx = 1", "names no lab"),
+    "unnamed.py": (b"# %%graded\nx = 1", "names no lab"),
+    "nested.py": (b"# %%graded 01\nx = " + b"(" * 5000, "graded cell"),
+    "unary.py": (b"# %%graded 01\nx = " + b"-" * 100_000 + b"1", "nested too deeply"),
+    "weights.py": (b"# %%graded 01\nx = '" + b"a" * CODE_LIMIT + b"'", "code, not data"),
+    "large.ipynb": (b" " * (FILE_LIMIT + 1), "larger than 20 MiB"),
+    "report.docx": (b"PK", "not a notebook"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_becomes_one_sentence_that_names_it(tmp_path, name):
+    content, expected = BAD[name]
+    (tmp_path / name).write_bytes(content)
+    said = problem(tmp_path / name)
+    assert name in said and expected in said, said
+    assert said.endswith(".") and "\n" not in said and ":" in said
+
+
+def test_what_is_no_file_becomes_one_sentence(tmp_path):
+    (tmp_path / "folder.ipynb").mkdir()
+    (tmp_path / "loop.ipynb").symlink_to("loop.ipynb")
+    (tmp_path / "lost.ipynb").symlink_to("nowhere.ipynb")
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    expected = {
+        "folder.ipynb": "is a folder",
+        "loop.ipynb": "leads back to itself",
+        "lost.ipynb": "does not exist",
+        "pipe.ipynb": "not a regular file",
+    }
+    found = {one.path.name: read_found(one).answers[0].problem for one in discover([tmp_path])}
+    assert found.keys() == expected.keys()
+    for name, words in expected.items():
+        assert name in found[name] and words in found[name]
+
+
+def test_a_link_out_of_the_class_is_refused(tmp_path):
+    secret = notebook(tmp_path / "secret.ipynb", code("%%graded 01\n" + TRAIN))
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "eve.ipynb").symlink_to(secret)
+    (found,) = discover([tmp_path / "class"])
+    assert "link to somewhere else" in read_found(found).answers[0].problem
+
+
+def test_files_and_folders_without_permission():
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        notebook(root / "ada.ipynb").chmod(0)
+        (root / "bob").mkdir(mode=0)
+        user = os.geteuid()
+        try:
+            if user == 0:  # who may read everything
+                os.seteuid(65534)
+            said = [read_found(one).answers[0].problem for one in discover([root])]
+        finally:
+            os.seteuid(user)
+    assert len(said) == 2 and all("may not be read by this user" in sentence for sentence in said)
+
+
+def test_a_file_can_hold_several_labs_and_one_wrong_number(tmp_path):
+    path = notebook(tmp_path / "ada.ipynb", code("%%graded 01\n" + TRAIN), code("%%graded 77\nx = 1"))
+    good, bad = read(path).answers
+    assert (good.lab, good.problem) == ("01", "")
+    assert "%%graded 77" in bad.problem
+
+
+def test_layouts(tmp_path):
+    flat, folders, nbgrader = tmp_path / "flat", tmp_path / "folders", tmp_path / "course" / "submitted"
+    for path in (
+        flat / "ada.ipynb",
+        flat / ".ipynb_checkpoints" / "ada-checkpoint.ipynb",
+        flat / "results" / "ignored.ipynb",
+        folders / "ada" / "01_the_data.ipynb",
+        folders / "bob" / "deep" / "mine.ipynb",
+        nbgrader / "ada" / "01" / "answer.ipynb",
+        nbgrader / "bob" / "01_the_data_set_that_does_not_fit" / "answer.ipynb",
+    ):
+        notebook(path, code("%%graded 01\n" + TRAIN))
+    (flat / "grades.csv").write_text("ada,5")
+    (flat / "bob.zip").write_bytes(b"PK")
+    (folders / "eve").mkdir()
+
+    def students(*paths: Path) -> list[str]:
+        return sorted(one.student for one in discover(paths, leave_out=flat / "results"))
+
+    assert students(flat) == ["ada", "bob"]
+    assert students(folders) == ["ada", "bob", "eve"]
+    for path in (nbgrader, nbgrader.parent, tmp_path / "course" / "submitted"):
+        assert students(path) == ["ada", "bob"]
+    assert students(nbgrader / "ada", nbgrader / "ada" / "01" / "answer.ipynb") == ["ada"]
+    eve = next(one for one in discover([folders]) if one.student == "eve")
+    assert "holds no .ipynb or .py" in read_found(eve).answers[0].problem
+    with pytest.raises(NoSuchPath, match="nowhere does not exist"):
+        discover([tmp_path / "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("", True),
+        ("# %%graded 01\n'''Write train here.'''", True),
+        ("import keras\n\ndef train(folder):\n    '''Text.'''\n    raise NotImplementedError('Write train.')", True),
+        ("def train(folder):\n    ...", True),
+        ("def train(folder):\n    size = 96\n    raise NotImplementedError", True),
+        ("def train(folder):\n    return 1\n    raise NotImplementedError", False),
+        ("def train(folder):\n    print(folder)", False),
+        ("def fit(folder):\n    return 1", False),
+        ("train = len", False),
+    ],
+)
+def test_an_untouched_starter_is_recognised(source, expected):
+    assert untouched([("graded cell", source)], "train") is expected

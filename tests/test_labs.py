@@ -1,0 +1,85 @@
+"""Every lab: its solution passes, its starter is not attempted, typical wrong answers fail as they should.
+
+A lab is found by its table in labs.toml and a wrong answer by its file in tests/wrong_answers/NN/, whose first line
+names the verdict that it must get. Adding either needs no line here.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from course_utils import labs
+from course_utils.grading import grade_source, submission
+
+ROOT = Path(__file__).resolve().parent.parent
+LABS = labs.all()
+WRONG_ANSWERS = sorted((ROOT / "tests" / "wrong_answers").glob("[0-9][0-9]/*.py"))
+EXPECTED = re.compile(r"# expected: (\w+)")
+
+
+def graded_cells(path: Path, lab: labs.LabSpec) -> submission.Cells:
+    """The graded cells of one lab, as the grader takes them out of the file that a learner hands in."""
+    answers = {answer.lab: answer for answer in submission.read(path).answers}
+    assert lab.number in answers, f"{path.name} has no %%graded {lab.number} cell"
+    assert not answers[lab.number].problem, answers[lab.number].problem
+    return answers[lab.number].cells
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)
+def test_the_solution_passes_with_room_to_spare(lab: labs.LabSpec) -> None:
+    record = grade_source(graded_cells(ROOT / "solutions" / f"{lab.name}.ipynb", lab), lab)
+    assert record["verdict"] == "passed", record["message"]
+    assert record["peak_mib"] <= 0.7 * lab.budget_mib
+    assert record["seconds"] <= 0.5 * lab.time_limit
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)
+def test_the_starter_is_not_attempted(lab: labs.LabSpec) -> None:
+    record = grade_source(graded_cells(ROOT / "labs" / f"{lab.name}.ipynb", lab), lab)
+    assert (record["verdict"], record["score"]) == ("not_attempted", 0)
+
+
+@pytest.mark.parametrize("path", WRONG_ANSWERS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_wrong_answer_gets_its_verdict(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    expected = EXPECTED.match(text)
+    assert expected, f"{path} must start with a line such as `# expected: out_of_memory`"
+    record = grade_source([(path.name, text)], labs.get(path.parent.name))
+    assert record["verdict"] == expected[1], record["message"]
+    assert record["score"] < 100
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)
+def test_a_lab_has_three_wrong_answers_and_one_runs_out_of_memory(lab: labs.LabSpec) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in WRONG_ANSWERS if path.parent.name == lab.number]
+    verdicts = [EXPECTED.match(text)[1] for text in texts]
+    assert len(verdicts) >= 3
+    # Killed at twice the budget: that the naive answer needs at least that is what makes the budget a lesson.
+    assert {"out_of_memory", "out_of_gpu_memory"} & set(verdicts)
+
+
+def test_a_lab_is_found_by_any_spelling_of_its_number() -> None:
+    assert labs.get("01") == labs.get("1") == labs.get(1)
+    assert labs.get("01").cap_mib == 2 * labs.get("01").budget_mib
+
+
+def test_an_unknown_lab_is_answered_with_the_labs_there_are() -> None:
+    with pytest.raises(labs.UnknownLab) as error:
+        labs.get("77")
+    assert str(error.value).startswith("There is no lab '77'; the labs are ")
+    assert "01" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('["01"]\nname = "01_a"', "lab 01 lacks budget_mib"),
+        ('["01"]\ncolour = "red"', "lab 01 lacks"),
+    ],
+)
+def test_an_incomplete_table_is_an_error_that_says_what_is_missing(text: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        labs.parse(text)

@@ -1,0 +1,299 @@
+"""The magics in a real kernel, with real sandboxes: what a learner sees under a cell."""
+
+from __future__ import annotations
+
+import json
+import os
+import xml.etree.ElementTree as xml
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
+
+from course_utils.grading.grade import grade_answer
+from course_utils.grading.submission import read
+from course_utils.notebook.verdict import VERDICTS
+
+CRASH = """%%sandbox --budget 120 --predict 60 --into crash --label "the <b>big</b> one"
+import time; import numpy as np
+
+def load(count):
+    return np.ones((count, 1000, 1000)) * 1.0
+
+small = load(5); time.sleep(0.3)
+large = load(100)
+"""
+
+QUICK_ANSWER = """import keras
+
+def train(folder):
+    keras.utils.set_random_seed(0)
+    dataset = keras.utils.image_dataset_from_directory(folder, image_size=(96, 96), batch_size=32, verbose=False)
+    model = keras.Sequential([
+        keras.layers.Input((96, 96, 3)), keras.layers.Rescaling(1 / 255), keras.layers.AveragePooling2D(8),
+        keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax"),
+    ])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(dataset, epochs=1, verbose=0)
+    return model
+"""
+
+
+class Notebook:
+    """A running kernel; `run` gives what stands under the cell afterwards, and `live` follows it message by message."""
+
+    def __init__(self, folder: Path) -> None:
+        os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+        self.folder = folder
+        self.manager = KernelManager()
+        environment = {**os.environ, "COURSE_UTILS_PROGRESS": str(folder / "progress")}
+        environment.pop("COURSE_UTILS_SITE", None)
+        self.manager.start_kernel(env=environment, cwd=str(folder))
+        self.client = self.manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+
+    def live(self, code: str) -> Iterator[dict]:
+        """Each message about this cell as it comes, until the cell is done; the last is the reply."""
+        # An error makes the kernel refuse what arrives in the moment after it: that is not what is tested here.
+        asked = self.client.execute(code, stop_on_error=False)
+        while True:
+            message = self.client.get_iopub_msg(timeout=120)
+            if message["parent_header"].get("msg_id") != asked:
+                continue
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                break
+            yield message
+        yield self.client.get_shell_msg(timeout=120)
+
+    def run(self, code: str) -> Cell:
+        return Cell(list(self.live(code)))
+
+    def stop(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=False)
+
+
+class Cell:
+    """What stands under a cell: displays in order (updated ones as they ended), printed text, the reply's status."""
+
+    def __init__(self, messages: list[dict]) -> None:
+        self.status = messages[-1]["content"]["status"]
+        self.displays: list[dict] = []
+        self.updates = 0
+        self.streams = {"stdout": "", "stderr": ""}
+        places: dict[str, int] = {}
+        for message in messages[:-1]:
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                self.streams[content["name"]] += content["text"]
+            elif message["msg_type"] == "display_data":
+                if name := content.get("transient", {}).get("display_id"):
+                    places[name] = len(self.displays)
+                self.displays.append(content["data"])
+            elif message["msg_type"] == "update_display_data":
+                self.updates += 1
+                self.displays[places[content["transient"]["display_id"]]] = content["data"]
+
+    @property
+    def text(self) -> str:
+        return self.displays[0]["text/plain"]
+
+    @property
+    def html(self) -> str:
+        return self.displays[0]["text/html"]
+
+
+@pytest.fixture(scope="module")
+def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+    notebook = Notebook(tmp_path_factory.mktemp("notebook"))
+    assert notebook.run("%load_ext course_utils").status == "ok"
+    yield notebook
+    notebook.stop()
+
+
+def test_loading_imports_neither_tensorflow_nor_matplotlib(tmp_path: Path) -> None:
+    fresh = Notebook(tmp_path)
+    question = "import sys; print(sorted({'tensorflow', 'keras', 'matplotlib.pyplot', 'sklearn'} & set(sys.modules)))"
+    try:
+        assert fresh.run(f"%load_ext course_utils\n{question}").streams["stdout"] == "[]\n"
+    finally:
+        fresh.stop()
+
+
+def test_kernel_survives_a_crash_and_the_card_names_the_line(notebook: Notebook) -> None:
+    notebook.run("mine = 'still here'")
+    cell = notebook.run(CRASH)
+    assert cell.status == "ok"
+    head = cell.text.splitlines()[:3]
+    assert head[0].startswith("✕ OUT OF MEMORY")
+    assert "120 MiB" in head[1]
+    # The number is the one that the learner's editor shows, where the magic is line 1.
+    assert head[2].strip() == "line 5 in load:  return np.ones((count, 1000, 1000)) * 1.0"
+    for piece in ("Peak:", "Memory: ", "You predicted 60 MiB", "small", "Counted above a baseline of", "isolation"):
+        assert piece in cell.text
+    after = notebook.run("print(mine, crash.status, crash.where.line)")
+    assert after.streams["stdout"] == "still here out_of_memory 5\n"
+
+
+def test_line_numbers_count_blank_lines_above_the_magic(notebook: Notebook) -> None:
+    cell = notebook.run("\n\n%%sandbox --budget 120\n\nx = 1\nraise ValueError('here')\n")
+    assert "line 6:  raise ValueError('here')" in cell.text
+
+
+def test_card_shows_the_learners_text_as_text(notebook: Notebook) -> None:
+    cell = notebook.run(CRASH)
+    assert "<b>big</b>" not in cell.html and "&lt;b&gt;big&lt;/b&gt;" in cell.html
+    cell = notebook.run("%%sandbox --budget 120\nraise ValueError('<script>alert(1)</script> \\x1b[31m red \\x00')")
+    for kind, content in cell.displays[0].items():
+        assert "<script" not in content or kind == "text/plain"
+        assert "\x1b" not in content and "\x00" not in content
+
+
+def test_curve_has_a_text_alternative_and_stands_alone(notebook: Notebook) -> None:
+    cell = notebook.run(CRASH)
+    picture = xml.fromstring(cell.displays[0]["image/svg+xml"])
+    assert picture.get("role") == "img"
+    for words in ("peaks at", "the budget is 120 MiB", "killed"):
+        assert words in picture.get("aria-label")
+    assert picture.get("aria-label").replace("'", "&#x27;") in cell.html
+    texts = " ".join("".join(element.itertext()) for element in picture.iter("{http://www.w3.org/2000/svg}text"))
+    assert "budget 120 MiB" in texts and "killed after" in texts and "you predicted 60 MiB" in texts
+
+
+def test_output_streams_while_the_cell_runs(notebook: Notebook, tmp_path: Path) -> None:
+    signal = tmp_path / "seen"
+    code = f"""%%sandbox --budget 120
+import os, sys, time
+print("first")
+while not os.path.exists({str(signal)!r}):
+    time.sleep(0.05)
+print("a warning", file=sys.stderr)
+print("last")
+"""
+    messages = []
+    for message in notebook.live(code):
+        messages.append(message)
+        if message["msg_type"] == "stream" and "first" in message["content"]["text"]:
+            signal.touch()  # the cell ends only because this text arrived before its end
+    cell = Cell(messages)
+    assert cell.streams["stdout"] == "first\nlast\n"
+    assert cell.streams["stderr"] == "a warning\n"
+    assert cell.updates >= 1
+    assert len(cell.displays) == 1 and "FINISHED" in cell.text
+
+
+def test_of_a_very_long_output_the_beginning_and_the_end_are_shown(notebook: Notebook) -> None:
+    cell = notebook.run("%%sandbox --budget 120\nfor number in range(100_000):\n    print(f'line {number}')\n")
+    output = cell.streams["stdout"]
+    assert output.startswith("line 0\nline 1\n") and output.endswith("line 99998\nline 99999\n")
+    assert "characters left out" in output and len(output) < 200_000
+    assert "FINISHED" in cell.text
+
+
+def test_an_interrupt_stops_the_run_and_the_next_one_works(notebook: Notebook) -> None:
+    code = "%%sandbox --budget 120\nprint('ready', flush=True)\nwhile True:\n    pass\n"
+    messages = []
+    for message in notebook.live(code):
+        messages.append(message)
+        if message["msg_type"] == "stream" and "ready" in message["content"]["text"]:
+            notebook.manager.interrupt_kernel()
+    cell = Cell(messages)
+    assert cell.status == "error"  # so that cells that were queued after it do not run
+    assert cell.text.startswith("■ INTERRUPTED")
+    errors = [message["content"] for message in messages if message["msg_type"] == "error"]
+    assert [len(error["traceback"]) for error in errors] == [1]
+    assert "FINISHED" in notebook.run("%%sandbox --budget 120\nprint(1)").text
+
+
+def test_figures_are_displayed_after_the_card(notebook: Notebook) -> None:
+    cell = notebook.run("%%sandbox --budget 300\nimport matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()\n")
+    assert len(cell.displays) == 2
+    assert cell.displays[1]["image/png"].startswith("iVBOR")
+    assert "FINISHED" in cell.text
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("%%sandbox\nx = 1", "--budget"),
+        ("%%sandbox --budget lots\nx = 1", "'lots' is not a number above 0"),
+        ("%%sandbox --budget -5\nx = 1", "is not a number above 0"),
+        ("%%sandbox --budget 100 --into 2nd\nx = 1", "'2nd' is not a name for a variable"),
+        ("%%sandbox --budget 100 --colour red\nx = 1", "--colour"),
+        ("%%sandbox --budget 100 --label 'open\nx = 1", "%%sandbox --budget 256"),
+        ("%%graded 99\nx = 1", "no lab '99'"),
+        ("%course", "%course progress"),
+        ("%course hint", "%course hint 01"),
+        ("%course hint 77", "no lab '77'"),
+        ("%course submit 01", "No %%graded 01 cell has run"),
+    ],
+)
+def test_a_mistake_in_a_magic_is_one_sentence(notebook: Notebook, code: str, sentence: str) -> None:
+    cell = notebook.run(code)
+    assert cell.status == "error"
+    said = cell.streams["stderr"]
+    assert sentence in said and len(said.strip().splitlines()) == 1
+    assert cell.displays == []
+
+
+def test_stored_notebook_keeps_the_card_and_no_status_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_UTILS_PROGRESS", str(tmp_path))
+    sources = [
+        "%load_ext course_utils",
+        CRASH,
+        "%%sandbox --budget 120 --into fine\n"
+        "from course_utils.sandbox.inside import report\nreport(images_per_second=12.5)",
+        "from course_utils import notebook\nnotebook.compare({'big': crash, 'nothing': fine}, alt='Only one climbs.')",
+        "notebook.claims([('`del` frees it', '3 MiB', 'depends: on the rest')])\nnotebook.versions(seed=7)",
+    ]
+    stored = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    NotebookClient(
+        stored, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    whole = json.dumps(stored)
+    assert "Starting" not in whole and "Running" not in whole
+    assert [len(cell.outputs) for cell in stored.cells] == [0, 1, 1, 1, 2]
+    compared = stored.cells[3].outputs[0].data
+    assert compared["text/plain"].startswith("Only one climbs. Peaks: big 1")
+    assert "Images per second" in compared["text/plain"] and "12.5" in compared["text/plain"]
+    assert 'aria-label="Only one climbs. Peaks: big 1' in compared["text/html"]
+    assert "depends: on the rest" in stored.cells[4].outputs[0].data["text/plain"]
+    versions = stored.cells[4].outputs[1].data["text/plain"]
+    assert "tensorflow" in versions and "memory counted by" in versions and "7" in versions
+
+
+def test_graded_cells_from_starter_to_handed_in_file(notebook: Notebook) -> None:
+    starter = notebook.run(
+        '%%graded 01\nimport keras\n\ndef train(folder):\n    raise NotImplementedError("Write me.")\n'
+    )
+    assert starter.status == "ok" and starter.text.startswith("○ NOT ATTEMPTED YET")
+    assert "%course hint 01" in starter.text
+
+    mistaken = notebook.run("%%graded 01\nimport keras\n\ndef train(folder):\n    return folder.shape\n")
+    assert mistaken.text.startswith("✕ STOPPED BY AN ERROR, 0 of 100")
+    assert "line 5:  return folder.shape" in mistaken.text.replace(" in train", "")
+
+    first_hint, second_hint = (notebook.run("%course hint 01").text for _ in range(2))
+    assert "HINT 1 OF" in first_hint and "HINT 2 OF" in second_hint and first_hint != second_hint
+
+    answer = notebook.run(f"%%graded 01\n{QUICK_ANSWER}")
+    assert len(answer.displays) == 1
+    assert "Peak memory:" in answer.text and "Accuracy:" in answer.text and "floor" in answer.text
+    progress = notebook.run("%course progress")
+    assert "2 attempts, 2 of" in progress.text
+
+    handed_in = notebook.run("%course submit 01")
+    assert "submission_01.ipynb" in handed_in.text
+    (record,) = [
+        grade_answer(submission, answer, isolation="process", seed=0)
+        for submission in [read(notebook.folder / "submission_01.ipynb")]
+        for answer in submission.answers
+    ]
+    word = VERDICTS[record["verdict"]][1].upper()
+    assert answer.text.splitlines()[0].split(", ")[0].endswith(word)
+    kept = json.loads((notebook.folder / "progress" / "progress.json").read_text())["labs"]["01"]
+    assert kept["peak_mib"] == pytest.approx(record["peak_mib"], rel=0.02, abs=5)

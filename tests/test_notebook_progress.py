@@ -1,0 +1,160 @@
+"""Graded cells of a session, the file that is handed in, hints and progress."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_utils import labs
+from course_utils.grading.submission import read
+from course_utils.notebook.claims import claims_card
+from course_utils.notebook.compare import compare_card
+from course_utils.notebook.curve import thin
+from course_utils.notebook.progress import Progress, progress_card, progress_path
+from course_utils.notebook.session import Session, write_submission
+from course_utils.notebook.verdict import verdict_card
+
+LAB = labs.get("01")
+
+
+def record(**fields: object) -> dict:
+    """A record as the grader makes it."""
+    from course_utils.grading.record import make
+
+    given = {"verdict": "passed", "message": "Good.", "score": 100.0, "lab": "01", "budget_mib": 256.0, "floor": 0.8}
+    given |= {"peak_mib": 200.0, "baseline_mib": 300.0, "accuracy": 0.9, "seconds": 3.0, "time_limit": 120.0}
+    return make(**(given | {"method": "procfs", "isolation": "process", "trace": [[0, 1], [3, 200]]} | fields))
+
+
+def test_a_cell_that_runs_again_replaces_its_earlier_version_in_its_place() -> None:
+    session = Session()
+    session.add(LAB, "%%graded 01\nSIZE = 1", "a")
+    session.add(LAB, "%%graded 01\ndef train(folder): return 1", "b")
+    assert session.add(LAB, "%%graded 01\nSIZE = 2", "a") == [
+        "%%graded 01\nSIZE = 2",
+        "%%graded 01\ndef train(folder): return 1",
+    ]
+    assert len(session.add(LAB, "%%graded 01\nSIZE = 2", "c")) == 3
+
+
+def test_without_cell_ids_the_same_functions_mean_the_same_cell() -> None:
+    session = Session()
+    session.add(LAB, "%%graded 01\nSIZE = 1\ndef load(folder): return 1")
+    session.add(LAB, "%%graded 01\nSIZE = 1\ndef train(folder): return 1")
+    assert session.add(LAB, "%%graded 01\ndef train(folder): return 2") == [
+        "%%graded 01\nSIZE = 1\ndef load(folder): return 1",
+        "%%graded 01\ndef train(folder): return 2",
+    ]
+    broken = "%%graded 01\ndef train(folder: return"
+    assert session.add(LAB, broken)[1] == broken
+    both = "%%graded 01\ndef load(folder): return 1\ndef train(folder): return 3"
+    assert session.add(LAB, both) == [both]
+
+
+def test_the_submission_is_read_back_by_the_grader_as_the_same_cells(tmp_path: Path) -> None:
+    sources = ["%%graded 01\nimport numpy", "%%graded 01\ndef train(folder):\n    return 'ü'"]
+    path = write_submission(LAB, sources, tmp_path)
+    assert path.name == "submission_01.ipynb"
+    nbformat.validate(nbformat.read(path, 4))
+    (answer,) = read(path).answers
+    assert answer.lab == "01" and answer.problem == ""
+    assert [source.splitlines()[1:] for _, source in answer.cells] == [source.splitlines()[1:] for source in sources]
+    before = path.read_bytes()
+    assert write_submission(LAB, sources, tmp_path).read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_progress_outlives_the_kernel_and_keeps_the_best(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "progress.json"
+    Progress(path).save(LAB, record())
+    Progress(path).save(LAB, record(verdict="out_of_memory", score=0.0, accuracy=None, peak_mib=512.0))
+    entry = Progress(path).entry(LAB)
+    assert (entry["verdict"], entry["peak_mib"], entry["attempts"]) == ("passed", 200.0, 2)
+    card = progress_card(Progress(path), [LAB])
+    assert "1 of 1 labs passed" in card.text and "200 MiB of" in card.text and "90.0 %" in card.text
+    assert "2 attempts" in card.html and str(path) in card.text
+
+
+def test_a_failed_attempt_is_shown_and_a_later_pass_replaces_it(tmp_path: Path) -> None:
+    progress = Progress(tmp_path / "p.json")
+    progress.save(LAB, record(verdict="not_attempted", score=0.0, accuracy=None, peak_mib=None))
+    assert progress.entry(LAB)["attempts"] == 0
+    progress.save(LAB, record(verdict="inaccurate", score=60.0, accuracy=0.3))
+    assert "Not accurate enough" in progress_card(progress, [LAB]).text
+    progress.save(LAB, record())
+    assert "Passed" in progress_card(progress, [LAB]).text
+
+
+def test_hints_come_one_by_one_and_are_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "progress.json"
+    seen = [Progress(path).next_hint(LAB) for _ in range(len(LAB.hints) + 1)]
+    assert [hint for _, hint in seen] == [*LAB.hints, LAB.hints[-1]]
+    assert f"hint 2 of {len(LAB.hints)}" in verdict_card(record(verdict="inaccurate"), LAB, hints_shown=1).text
+    assert "%course hint" not in verdict_card(record(verdict="inaccurate"), LAB, hints_shown=len(LAB.hints)).text
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"labs": {"01": 3}}', b"\xff\xfe", b'{"labs": {"01": {"verdict": "won"}}}', b""]
+)
+def test_a_corrupt_file_gets_a_sentence_and_is_kept(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "progress.json"
+    path.write_bytes(content)
+    progress = Progress(path)
+    assert progress.labs == {} and "could not be understood" in progress.warning
+    (aside,) = tmp_path.glob("progress.json.unreadable-*")
+    assert aside.read_bytes() == content
+    progress.save(LAB, record())
+    assert json.loads(path.read_text())["labs"]["01"]["verdict"] == "passed"
+
+
+def test_progress_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    progress = Progress(tmp_path / "file" / "progress.json")
+    progress.save(LAB, record())
+    assert "cannot be saved" in progress.warning and "COURSE_UTILS_PROGRESS" in progress.warning
+
+
+def test_where_progress_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_UTILS_PROGRESS", str(tmp_path / "here"))
+    assert progress_path() == tmp_path / "here" / "progress.json"
+    monkeypatch.setenv("COURSE_UTILS_PROGRESS", str(tmp_path / "mine.json"))
+    assert progress_path() == tmp_path / "mine.json"
+    monkeypatch.delenv("COURSE_UTILS_PROGRESS")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("course_utils.notebook.progress.DRIVE", tmp_path / "drive")
+    assert progress_path() == tmp_path / ".course-progress.json"
+    os.mkdir(tmp_path / "drive")
+    assert progress_path() == tmp_path / "drive" / "course-utils" / "progress.json"
+
+
+@pytest.mark.parametrize("verdict", ["passed", "over_budget", "inaccurate", "out_of_memory", "timed_out", "rejected"])
+def test_every_verdict_card_says_what_and_why(verdict: str) -> None:
+    where = {"cell": "graded cell", "line": 7, "source": "x = <np>.ones(9)"}
+    card = verdict_card(record(verdict=verdict, score=50.0, message="Because of `this`.", where=where), LAB)
+    for text in ("50 of 100", "Because of `this`.", "graded cell, line 7:  x = <np>.ones(9)", "floor 80.0 %", "budget"):
+        assert text in card.text
+    assert "&lt;np&gt;" in card.html and "<np>" not in card.html
+    assert ("%course submit 01" in card.text) == (verdict == "passed")
+
+
+def test_a_thinned_trace_keeps_its_extremes() -> None:
+    trace = [(second / 100, 10.0 + second % 7) for second in range(10_000)]
+    trace[4321] = (43.21, 999.0)
+    trace[8765] = (87.65, -5.0)
+    short = thin(trace)
+    assert len(short) <= 200
+    assert {trace[0], trace[4321], trace[8765], trace[-1]} <= set(short)
+    assert short == sorted(short)
+
+
+def test_tables_refuse_what_they_cannot_show() -> None:
+    with pytest.raises(ValueError, match="half true"):
+        claims_card([("It helps", "3 MiB", "maybe")])
+    with pytest.raises(ValueError, match="--into"):
+        compare_card({"naive": "a text"})
+    with pytest.raises(ValueError, match="nothing|no outcome"):
+        compare_card({})

@@ -1,0 +1,364 @@
+"""The sandbox: whatever the code does, the run ends, is explained, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from course_utils import sandbox
+
+LEVELS = [level for level in sandbox.LEVELS if not sandbox.unavailable(level)]
+
+
+def run(source: str, **options: object) -> sandbox.Outcome:
+    return sandbox.run(textwrap.dedent(source), **{"budget_mib": 256, "time_limit": 20, **options})
+
+
+def test_finished() -> None:
+    outcome = run("print('hello')\nimport numpy as np\nnp.arange(3)")
+    assert outcome.status == "finished"
+    assert outcome.stdout == "hello\narray([0, 1, 2])\n"
+    assert outcome.where is None
+    assert outcome.baseline_mib > 100
+    assert outcome.trace and outcome.seconds > 0
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_death_names_the_line_the_peak_and_the_arrays(level: str) -> None:
+    outcome = run(
+        """
+        import numpy as np
+        images = []
+        for index in range(100_000):
+            images.append(np.ones((96, 96, 3)))
+        """,
+        isolation=level,
+    )
+    assert outcome.status == "out_of_memory"
+    assert outcome.isolation == level
+    assert outcome.where is not None
+    assert outcome.where.line in (4, 5)
+    assert outcome.peak_mib == pytest.approx(256, abs=16)
+    assert outcome.live[0]["name"] == "images"
+    assert "float64" in outcome.live[0]["what"]
+    assert "images" in outcome.post_mortem()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_death_inside_one_long_c_call(level: str) -> None:
+    outcome = run("import numpy as np\n\ndef fill():\n    return np.ones(2**33, np.uint8)\n\nfill()", isolation=level)
+    assert outcome.status == "out_of_memory"
+    assert outcome.where is not None
+    assert (outcome.where.line, outcome.where.function) == (4, "fill")
+    assert outcome.peak_mib < 256 + 16
+
+
+def test_death_inside_tensorflow() -> None:
+    outcome = run("import tensorflow as tf\nx = 1\ny = tf.ones((2**31,))")
+    assert outcome.status == "out_of_memory"
+    assert outcome.where is not None and outcome.where.line == 3
+
+
+def test_refused_allocation_is_out_of_memory_with_its_arithmetic() -> None:
+    outcome = run("import numpy as np\nnp.ones((100_000, 100_000, 100))")
+    assert outcome.status == "out_of_memory"
+    assert outcome.where is not None and outcome.where.line == 2
+    assert "float64" in outcome.allocation and "100000, 100000, 100" in outcome.allocation
+
+
+def test_raised_shows_only_the_learners_lines() -> None:
+    outcome = run(
+        "import tensorflow as tf\n\ndef multiply(a):\n    return tf.matmul(a, a)\n\nmultiply(tf.ones((2, 3)))"
+    )
+    assert outcome.status == "raised"
+    assert outcome.where is not None and outcome.where.line == 4
+    assert "cell, line 6" in outcome.traceback and "cell, line 4" in outcome.traceback
+    assert "site-packages" not in outcome.traceback
+
+
+def test_cells_share_a_namespace_and_are_named() -> None:
+    outcome = sandbox.run([("first", "value = 1"), ("second", "print(value)\nvalue / 0")], budget_mib=64)
+    assert outcome.stdout == "1\n"
+    assert outcome.where == sandbox.Where("second", 2, "value / 0")
+
+
+@pytest.mark.parametrize(
+    ("source", "exit_code", "number"),
+    [
+        ("import sys\nsys.exit(3)", 3, None),
+        ("import os\nos._exit(4)", 4, None),
+        ("import os\nos._exit(0)", 0, None),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", None, signal.SIGSEGV),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", None, signal.SIGKILL),
+        ("import ctypes\nctypes.string_at(1)", None, signal.SIGSEGV),
+    ],
+    ids=["sys.exit", "os._exit", "os._exit(0)", "signal", "SIGKILL", "segfault"],
+)
+def test_died(source: str, exit_code: int | None, number: int | None) -> None:
+    outcome = run(source)
+    assert outcome.status == "died"
+    assert (outcome.exit_code, outcome.signal) == (exit_code, number)
+
+
+def test_segfault_names_the_line() -> None:
+    outcome = run("import ctypes\nx = 1\nctypes.string_at(1)")
+    assert outcome.where is not None and outcome.where.line == 3
+
+
+def test_endless_loop_that_ignores_signals_times_out_at_its_line() -> None:
+    outcome = run(
+        """
+        import signal
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        while True:
+            pass
+        """,
+        time_limit=1,
+    )
+    assert outcome.status == "timed_out"
+    assert outcome.where is not None and outcome.where.line in (5, 6)
+    assert outcome.seconds < 10
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_children_and_daemons_are_dead_when_the_run_is_over(level: str) -> None:
+    mark = f"sleep-{os.getpid()}-{level}"
+    outcome = run(
+        f"""
+        import os, subprocess, sys, time
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", {mark!r}], start_new_session=True)
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)", {mark!r}])
+            os._exit(0)
+        time.sleep(0.5)
+        """,
+        isolation=level,
+    )
+    assert outcome.status == "finished"
+    assert [
+        process.pid for process in psutil.process_iter(["cmdline"]) if mark in (process.info["cmdline"] or [])
+    ] == []
+
+
+def test_one_gigabyte_of_output_stays_bounded() -> None:
+    before = psutil.Process().memory_info().rss
+    outcome = run("line = 'x' * 999_999 + '\\n'\nfor _ in range(1000):\n    print(line, end='')", time_limit=60)
+    assert outcome.status == "finished"
+    assert len(outcome.stdout) < 200_000
+    assert "characters left out" in outcome.stdout
+    assert psutil.Process().memory_info().rss - before < 64 * 2**20
+
+
+def test_input_is_refused_at_once() -> None:
+    outcome = run("name = input('Your name? ')")
+    assert outcome.status == "raised"
+    assert "input() cannot be used" in outcome.message
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_fork_bomb_is_bounded(level: str) -> None:
+    bomb = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass"
+    outcome = run(bomb, isolation=level, budget_mib=4096)
+    assert outcome.status == "died"
+    assert "more processes" in outcome.message
+    assert run("print(1)").stdout == "1\n"
+
+
+def test_zygote_killed_between_two_runs_is_replaced() -> None:
+    run("pass")
+    zygotes = [child for child in psutil.Process().children() if "course_utils.sandbox.zygote" in child.cmdline()]
+    assert zygotes
+    for zygote in zygotes:
+        zygote.kill()
+    assert run("print('again')").stdout == "again\n"
+
+
+def test_zygote_killed_by_the_run_itself() -> None:
+    outcome = run("import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)", isolation="process")
+    assert outcome.status == "died"
+    assert run("print('again')").stdout == "again\n"
+
+
+def test_owner_killed_leaves_nothing(tmp_path: Path) -> None:
+    mark = f"owner-{os.getpid()}"
+    sleep = f"[sys.executable, '-c', 'import time; time.sleep(600)', '{mark}']"
+    source = f"import subprocess, sys\nsubprocess.run({sleep})"
+    owner = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"from course_utils import sandbox; sandbox.run({source!r}, budget_mib=256, time_limit=600)",
+        ]
+    )
+
+    def descendants() -> list[psutil.Process]:
+        return psutil.Process(owner.pid).children(recursive=True)
+
+    deadline = time.monotonic() + 60
+    while not any(mark in process.cmdline() for process in descendants()):
+        assert time.monotonic() < deadline, "the run never started"
+        time.sleep(0.1)
+    started = descendants()
+    owner.kill()
+    owner.wait()
+    gone, alive = psutil.wait_procs(started, timeout=20)
+    assert alive == []
+
+
+def test_interrupt_ends_the_run_and_the_next_one_works() -> None:
+    def interrupt() -> None:
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        run("import time\ntime.sleep(600)", time_limit=600)
+    assert run("print('again')").stdout == "again\n"
+
+
+def test_values_figures_and_questions_come_out() -> None:
+    shown: list[bytes] = []
+    outcome = run(
+        """
+        import matplotlib.pyplot as plt
+        import numpy as np
+        from course_utils.sandbox.inside import exchange, report
+        plt.plot([1, 2])
+        plt.show()
+        plt.plot([2, 1])
+        report(accuracy=np.float32(0.5), name="small")
+        print(exchange({"state": "trained"}))
+        """,
+        on_figure=shown.append,
+        on_message=lambda question: {"told": question["state"]},
+    )
+    assert outcome.status == "finished", outcome.post_mortem()
+    assert outcome.values == {"accuracy": 0.5, "name": "small"}
+    assert outcome.stdout.splitlines()[-1] == "{'told': 'trained'}"
+    assert len(shown) == len(outcome.figures) == 2
+    assert all(png.startswith(b"\x89PNG") for png in shown)
+
+
+def test_the_owner_learns_how_much_processor_time_a_run_took() -> None:
+    asked = []
+    outcome = run(
+        """
+        import subprocess, sys, time
+        from course_utils.sandbox.inside import exchange
+
+        def work(seconds):
+            while time.process_time() < seconds:
+                pass
+
+        exchange({"processor_seconds": -1})
+        work(time.process_time() + 0.5)
+        exchange({})
+        time.sleep(0.5)
+        exchange([])
+        code = "import time\nwhile time.process_time() < 0.5: pass"
+        subprocess.run([sys.executable, "-c", code], check=True)
+        exchange({})
+        """,
+        on_message=lambda question: asked.append(question["processor_seconds"]) or {},
+    )
+    assert outcome.status == "finished", outcome.post_mortem()
+    worked, slept, child_worked = (after - before for before, after in zip(asked, asked[1:], strict=False))
+    assert asked[0] >= 0 and worked >= 0.45 and slept < 0.4 and child_worked >= 0.45
+
+
+def test_output_streams_live() -> None:
+    arrivals: list[tuple[float, str]] = []
+    run(
+        "import time\nprint('one')\ntime.sleep(1)\nprint('two')",
+        on_output=lambda stream, text: arrivals.append((time.monotonic(), text)),
+    )
+    assert [text for _, text in arrivals] == ["one\n", "two\n"]
+    assert arrivals[1][0] - arrivals[0][0] > 0.5
+
+
+def test_graph_functions_find_their_source() -> None:
+    outcome = run(
+        """
+        import tensorflow as tf
+
+        @tf.function
+        def total(x):
+            for i in tf.range(3):
+                x = x + i
+            return x
+
+        print(int(total(tf.constant(1))))
+        """
+    )
+    assert outcome.stdout == "4\n", outcome.post_mortem()
+
+
+def test_forged_messages_break_nothing() -> None:
+    outcome = run(
+        """
+        from course_utils.sandbox import inside
+        inside._channel.sendall(b"\\xff\\xff\\xff\\xff" + b"x" * 1000)
+        inside.send({"type": "end", "status": ["finished"], "frames": 3, "kinds": 7})
+        """
+    )
+    assert outcome.status in ("died", "raised")
+    assert run("print(1)").stdout == "1\n"
+
+
+def test_bwrap_has_no_network_no_host_files_and_no_digits(tmp_path: Path, program: Callable[[str], str]) -> None:
+    program("bwrap")
+    secret = tmp_path / "secret"
+    secret.write_text("labels")
+    outcome = run(
+        f"""
+        import os, socket
+        def attempt(action):
+            try:
+                return action()
+            except Exception as error:
+                return type(error).__name__
+        print(attempt(lambda: open({str(secret)!r}).read()))
+        print(attempt(lambda: socket.create_connection(("192.0.2.1", 80), timeout=2)))
+        print(attempt(lambda: open("/usr/forged", "w")))
+        print(attempt(lambda: os.kill({os.getpid()}, 0)))
+        from sklearn.datasets import load_digits
+        print(attempt(lambda: load_digits().data.shape))
+        print(attempt(lambda: __import__("course_utils.grading.grade")))
+        open("mine", "w").write("allowed")
+        print(os.listdir("."))
+        """,
+        isolation="bwrap",
+    )
+    assert outcome.status == "finished", outcome.post_mortem()
+    lines = outcome.stdout.splitlines()
+    assert lines[0] == "FileNotFoundError"
+    assert lines[1] == "OSError"
+    assert lines[2] == "OSError"
+    assert lines[3] == "ProcessLookupError"
+    assert lines[4] not in ("(1797, 64)",)
+    assert lines[5] == "ModuleNotFoundError"
+    assert lines[6] == "['mine']"
+
+
+def test_unknown_isolation_is_one_sentence() -> None:
+    with pytest.raises(sandbox.IsolationUnavailable, match="choose one of"):
+        run("pass", isolation="prison")
+
+
+def test_nothing_is_left_on_the_host() -> None:
+    run("pass", directory=None)
+    groups = [str(path) for path in Path("/sys/fs/cgroup").rglob(f"course-{os.getpid()}-*")]
+    assert groups == []

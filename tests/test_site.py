@@ -1,0 +1,214 @@
+"""The built book, in a real browser: wide and phone, light and dark, with no network but the site itself."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin, urlparse
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from conftest import ROOT, require_program
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from course_utils import labs
+
+HTML = ROOT / "_build" / "html"
+CONFIGURATION = yaml.safe_load((ROOT / "_config.yml").read_text())
+CONTENTS = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [CONTENTS["root"]] + [chapter["file"] for part in CONTENTS["parts"] for chapter in part["chapters"]]
+NOTEBOOKS = [page for page in PAGES if page.startswith(("labs/", "solutions/"))]
+LAB_01 = f"labs/{labs.get('01').name}"
+WIDTHS = {"wide": 1400, "phone": 390}
+THEMES = ("light", "dark")
+# What a page may ask for and does without: the picture of the Colab badge.
+OPTIONAL_HOSTS = {"colab.research.google.com"}
+
+CONTRAST = (ROOT / "tests" / "contrast.js").read_text(encoding="utf-8")
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files and keeps its log to itself."""
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """The address of the built book, served on this machine."""
+    if not (HTML / "index.html").exists():
+        sentence = "There is no built book: run `make book`, or `make test`, which builds it."
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(HTML)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, as the system installed it."""
+    path = require_program("chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """One page in a browser of one width and theme, with what went wrong in it."""
+
+    def __init__(self, page: Page, site: str) -> None:
+        self.page = page
+        self.site = site
+        self.errors: list[str] = []
+        self.refused_hosts: set[str] = set()
+        page.route(lambda address: not address.startswith((site, "data:", "blob:")), self._refuse)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._console)
+        page.on("response", self._response)
+
+    def _refuse(self, route) -> None:
+        self.refused_hosts.add(urlparse(route.request.url).hostname or "")
+        route.abort()
+
+    def _console(self, message) -> None:
+        of_this_site = message.location.get("url", "").startswith(self.site) or not message.location.get("url")
+        if message.type == "error" and of_this_site:
+            self.errors.append(message.text)
+
+    def _response(self, response) -> None:
+        if response.status >= 400:
+            self.errors.append(f"{response.status} for {response.url}")
+
+
+@contextlib.contextmanager
+def visiting(browser: Browser, site: str, page: str, width: str = "wide", theme: str = "light") -> Iterator[Visit]:
+    """Open a page of the book, such as ``book/index``, and give the browser's tab."""
+    context = browser.new_context(viewport={"width": WIDTHS[width], "height": 900}, color_scheme=theme)
+    context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
+    visit = Visit(context.new_page(), site)
+    visit.page.goto(f"{site}{page}.html", wait_until="load")
+    yield visit
+    context.close()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("page", PAGES)
+def test_page_fits_its_screen_and_loads_whole(browser, site, page, width, theme):
+    with visiting(browser, site, page, width, theme) as visit:
+        tab = visit.page
+        assert tab.evaluate("document.documentElement.dataset.theme") == theme
+        too_wide = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert too_wide <= 0, f"{page} is {too_wide} pixels wider than a {width} screen"
+        shown = [picture for picture in tab.query_selector_all("article img") if picture.is_visible()]
+        for picture in shown:
+            address = picture.get_attribute("src") or ""
+            picture.evaluate("picture => picture.decode().catch(() => null)")
+            if urlparse(urljoin(tab.url, address)).hostname not in OPTIONAL_HOSTS:
+                assert picture.evaluate("picture => picture.naturalWidth"), f"{address[:80]} does not load"
+            assert picture.get_attribute("alt"), f"{address[:80]} has no alt text"
+        assert visit.errors == []
+        assert visit.refused_hosts <= OPTIONAL_HOSTS
+
+
+def test_every_lab_and_its_solution_are_in_the_book():
+    assert set(NOTEBOOKS) == {f"{folder}/{spec.name}" for folder in ("labs", "solutions") for spec in labs.all()}
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_colab_button_opens_this_notebook_from_the_repository(browser, site, page):
+    slug = CONFIGURATION["repository"]["url"].removeprefix("https://github.com/")
+    wanted = f"https://colab.research.google.com/github/{slug}/blob/main/{page}.ipynb"
+    assert (ROOT / f"{page}.ipynb").exists()
+    with visiting(browser, site, page) as visit:
+        button = visit.page.locator(".article-header-buttons a[href*='colab']")
+        assert button.first.get_attribute("href") == wanted
+        addresses = visit.page.eval_on_selector_all("a[href*='colab.research']", "links => links.map(x => x.href)")
+        assert set(addresses) <= {wanted, wanted.replace("/solutions/", "/labs/")}
+
+
+def test_search_finds_pages_without_a_network(browser, site):
+    with visiting(browser, site, "search") as visit:
+        visit.page.goto(f"{site}search.html?q=float64")
+        visit.page.wait_for_selector("#search-results li a", timeout=15_000)
+        found = visit.page.eval_on_selector_all("#search-results li a", "links => links.map(x => x.href)")
+        assert any(LAB_01 in address for address in found)
+        assert visit.errors == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_lab_01_shows_the_crash_and_names_its_line(browser, site, width, theme):
+    with visiting(browser, site, LAB_01, width, theme) as visit:
+        card = visit.page.locator(".oom-card").filter(has_text="Out of memory").first
+        assert card.is_visible()
+        assert "line " in card.inner_text()
+        assert card.locator("svg.oom-curve").first.is_visible()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_cards_can_be_read_in_both_themes(browser, site, page, theme):
+    with visiting(browser, site, page, "wide", theme) as visit:
+        cards = visit.page.query_selector_all(".oom-card")
+        assert cards
+        for card in cards:
+            words = card.evaluate(CONTRAST)
+            assert words
+            faint = [f"{word['text']!r}: {word['ratio']:.1f}" for word in words if word["ratio"] < 4.5]
+            assert faint == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_words_in_curves_do_not_overlap(browser, site, page, width):
+    with visiting(browser, site, page, width) as visit:
+        curves = visit.page.query_selector_all("svg.oom-curve")
+        assert curves
+        for curve in curves:
+            boxes = curve.eval_on_selector_all(
+                "text", "texts => texts.map(x => [x.textContent, x.getBoundingClientRect().toJSON()])"
+            )
+            for (one, a), (other, b) in itertools.combinations(boxes, 2):
+                across = min(a["right"], b["right"]) - max(a["left"], b["left"])
+                down = min(a["bottom"], b["bottom"]) - max(a["top"], b["top"])
+                assert across < 1 or down < 4, f"{one!r} and {other!r} lie on each other"
+
+
+@pytest.mark.parametrize("page", [*PAGES, "genindex", "search"])
+def test_links_within_the_book_lead_somewhere(site, page):
+    document = _read(HTML / f"{page}.html")
+    for link in document.select("a[href]"):
+        address, anchor = urldefrag(urljoin(f"{site}{page}.html", link["href"]))
+        if not address.startswith(site):
+            continue
+        target = HTML / unquote(urlparse(address).path.lstrip("/") or "index.html")
+        assert target.is_file(), f"{page} links to {link['href']}, which is not in the book"
+        if anchor and target.suffix == ".html":
+            names = {tag.get("id") for tag in _read(target).select("[id]")}
+            assert unquote(anchor) in names, f"{page} links to {link['href']}, which has no such place"
+
+
+@functools.cache
+def _read(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def test_readme_holds_the_address_of_the_repository_and_of_files_that_exist():
+    slug = CONFIGURATION["repository"]["url"].removeprefix("https://github.com/")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"github/{slug}/blob/main/{LAB_01}.ipynb" in readme
+    links = [part.partition(")")[0] for part in readme.split("](")[1:]]
+    for link in links:
+        assert link.startswith("https://") or (ROOT / link).exists(), f"README.md links to {link}, which is not there"
