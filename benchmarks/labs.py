@@ -9,6 +9,7 @@ wrong answers changed since. Returns 1 where a lab has less room than it must ha
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -27,12 +28,19 @@ from course_utils.grading.record import versions
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "book" / "measured"
 SEEDS = range(5)
+PROSE = {"title", "minutes", "needs", "takeaway", "hints"}
 LARGEST_SHARE_OF_BUDGET, LARGEST_SHARE_OF_TIME, FEWEST_DEVIATIONS = 0.7, 0.5, 3
 
 
 def fingerprint(lab: labs.LabSpec) -> str:
-    """A hash of what the figures of a lab depend on within the lab itself."""
-    parts = [repr(lab), (ROOT / "solutions" / f"{lab.name}.py").read_text("utf-8")]
+    """A hash of what the figures of a lab depend on within the lab itself; its prose and its hints are not among it."""
+    rules = {
+        field.name: getattr(lab, field.name)
+        for field in dataclasses.fields(lab)
+        if field.name not in PROSE and getattr(lab, field.name) != field.default
+    }
+    parts = [repr(sorted(rules.items())), crash_cell(lab)]
+    parts += [text for kind in ("labs", "solutions") for _, text in answer(ROOT / kind / f"{lab.name}.ipynb")]
     parts += [path.read_text("utf-8") for path in wrong_answers(lab)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -48,13 +56,19 @@ def answer(path: Path) -> submission.Cells:
     return found.cells
 
 
+def crash_cell(lab: labs.LabSpec) -> str:
+    """The cell of a lab that crashes, with its magic."""
+    notebook = nbformat.read(ROOT / "labs" / f"{lab.name}.ipynb", as_version=4)
+    return next(
+        cell.source
+        for cell in notebook.cells
+        if "crash" in cell.metadata.get("tags", []) and cell.source.startswith("%%sandbox")
+    )
+
+
 def crash(lab: labs.LabSpec) -> dict[str, Any]:
     """Run the crash cell of a lab as its notebook does."""
-    notebook = nbformat.read(ROOT / "labs" / f"{lab.name}.ipynb", as_version=4)
-    cell = next(
-        cell for cell in notebook.cells if "crash" in cell.metadata.get("tags", []) and "%%sandbox" in cell.source
-    )
-    magic, _, source = cell.source.partition("\n")
+    magic, _, source = crash_cell(lab).partition("\n")
     parser = argparse.ArgumentParser()
     parser.add_argument("--budget", type=float)
     parser.add_argument("--time-limit", type=float, default=60.0)
