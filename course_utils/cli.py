@@ -67,18 +67,18 @@ def grade(
     from rich.console import Console
 
     from course_utils import reports, sandbox
-    from course_utils.grading import many, submission
+    from course_utils.grading import discovery, many
     from course_utils.grading.grade import PUBLIC_SEED, CannotGrade, isolation_level, seed_from
 
-    with _one_sentence(CannotGrade, submission.NoSuchPath):
+    with _one_sentence(CannotGrade, discovery.NoSuchPath):
         seed = PUBLIC_SEED if seed_file is None else seed_from(_read(seed_file))
-        found = submission.discover(paths, leave_out=out)
+        found = discovery.discover(paths, leave_out=out)
         if not found:
             _stop(f"There is no .ipynb or .py file under {', '.join(map(str, paths))}.")
         level = isolation_level(isolation)
         grades = many.Grades(out / "grades.sqlite")
         console = Console(stderr=True)
-        tasks = [(one, answer) for one in map(submission.read_found, found) for answer in one.answers]
+        tasks = [(one, answer) for one in map(discovery.read_found, found) for answer in one.answers]
         records: list[Record] = []
         try:
             with _progress(console) as progress:
@@ -109,15 +109,15 @@ def check(file: Annotated[Path, typer.Argument(help="Your notebook or script.")]
     """Grade one file as the course does, and show what came out."""
     from rich.console import Console
 
-    from course_utils.grading import submission
+    from course_utils.grading import discovery
     from course_utils.grading.grade import PUBLIC_SEED, CannotGrade, grade_answer
 
     console = Console(stderr=True)
-    with _one_sentence(CannotGrade, submission.NoSuchPath):
+    with _one_sentence(CannotGrade, discovery.NoSuchPath):
         if file.is_dir():
             _stop(f"{file} is a folder: check takes one file, grade takes folders.")
-        (found,) = submission.discover([file])
-        one = submission.read_found(found)
+        (found,) = discovery.discover([file])
+        one = discovery.read_found(found)
         for answer in one.answers:
             with console.status(f"Grading lab {answer.lab or '?'}") as status:
 
@@ -134,10 +134,10 @@ def verify(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="What the same learner handed in.")],
 ) -> None:
     """Hold a completion record against what was handed in. A convenience: grades come from `grade`."""
-    from course_utils.grading import completion, submission
+    from course_utils.grading import completion, discovery
 
-    with _one_sentence(completion.NotACompletionRecord, submission.NoSuchPath):
-        rows = completion.verify(record, map(submission.read_found, submission.discover(paths, leave_out=record)))
+    with _one_sentence(completion.NotACompletionRecord, discovery.NoSuchPath):
+        rows = completion.verify(record, map(discovery.read_found, discovery.discover(paths, leave_out=record)))
     for number, finding in rows:
         print(f"Lab {number}: {finding}")
     if any(finding != "handed in" for _, finding in rows):

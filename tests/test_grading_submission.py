@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from course_utils.grading.submission import CODE_LIMIT, FILE_LIMIT, NoSuchPath, discover, read, read_found, untouched
+from course_utils.grading.discovery import NoSuchPath, discover, read_found
+from course_utils.grading.submission import CODE_LIMIT, FILE_LIMIT, read, untouched
 
 TRAIN = "def train(folder):\n    return 1\n"
 

@@ -27,9 +27,6 @@ FILE_LIMIT = 20 * MIB
 CODE_LIMIT = 256 * 1024
 
 SUFFIXES = (".ipynb", ".py")
-# What people hand in by mistake. Anything else in a class folder (grades, a read-me) is left alone.
-MISTAKEN_SUFFIXES = (".zip", ".7z", ".rar", ".gz", ".pdf", ".docx", ".doc", ".html", ".txt")
-IGNORED_FOLDERS = {"__pycache__", "__MACOSX"}
 
 Cells = list[tuple[str, str]]
 
@@ -56,21 +53,6 @@ class Submission:
     student: str
     sha256: str
     answers: tuple[Answer, ...]
-
-
-@dataclass(frozen=True)
-class Found:
-    """A path to read, whose it is, the lab of its folder, and the folder that links must stay inside."""
-
-    path: Path
-    student: str
-    lab: str = ""
-    root: Path | None = None
-    problem: str = ""
-
-
-class NoSuchPath(FileNotFoundError):
-    """A path on the command line does not exist; the text is a sentence."""
 
 
 def lab_number(text: str) -> str:
@@ -150,31 +132,6 @@ def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = No
         advice = f"put `{line}` (NN is the lab's number) in the first line of the cell with your answer{rename}"
         answers = [Answer(lab, problem=f"{name} has no graded cell: {advice}.")]
     return Submission(path, student, digest, tuple(answers))
-
-
-def read_found(found: Found) -> Submission:
-    """Read what :func:`discover` found."""
-    if found.problem:
-        return Submission(found.path, found.student, "", (Answer(found.lab, problem=found.problem),))
-    return read(found.path, student=found.student, lab=found.lab, root=found.root)
-
-
-def discover(paths: Iterable[Path], *, leave_out: Path | None = None) -> list[Found]:
-    """Find the submissions under files and folders.
-
-    A flat folder of files, one folder a student, and nbgrader's ``submitted/STUDENT/LAB/`` are understood.
-
-    Raises:
-        NoSuchPath: a path does not exist.
-    """
-    found: dict[Path, Found] = {}
-    for path in map(Path, paths):
-        if not os.path.lexists(path):
-            raise NoSuchPath(f"{path} does not exist: give a notebook, a script or a folder of them.")
-        entries = _walk(path, leave_out) if path.is_dir() and path.suffix not in SUFFIXES else [Found(path, "")]
-        for entry in entries:
-            found.setdefault(Path(os.path.abspath(entry.path)), entry)
-    return [_owned(entry) for entry in found.values()]
 
 
 def untouched(cells: Cells, function: str) -> bool:
@@ -322,46 +279,3 @@ def syntax_problem(cells: Cells) -> tuple[str, dict[str, Any] | None]:
 
 def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-# Finding files
-
-
-def _walk(root: Path, leave_out: Path | None) -> Iterator[Found]:
-    skipped = os.path.abspath(leave_out) if leave_out else ""
-    closed: list[str] = []
-    for folder, folders, files in os.walk(root, onerror=lambda error: closed.append(error.filename)):
-        here = Path(folder)
-        bundles = [name for name in folders if name.endswith(SUFFIXES)]
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name not in IGNORED_FOLDERS
-            and name not in bundles
-            and os.path.abspath(here / name) != skipped
-        )
-        suffixes = SUFFIXES + (MISTAKEN_SUFFIXES if here == root else ())
-        names = [name for name in files if name.lower().endswith(suffixes) and not name.startswith(".")]
-        yield from (Found(here / name, "", root=root) for name in sorted([*names, *bundles]))
-        if here.parent == root and not folders and not names and not bundles:
-            held = ", ".join(sorted(files)[:3]) or "nothing"
-            problem = f"The folder {here.name} holds no .ipynb or .py file (it holds {held}): hand in the notebook."
-            yield Found(here, here.name, root=root, problem=problem)
-    for name in closed:
-        problem = f"The folder {Path(name).name} may not be read by this user: correct its permissions."
-        yield Found(Path(name), Path(name).name, root=root, problem=problem)
-
-
-def _owned(found: Found) -> Found:
-    """Add the student and the lab that the folders name."""
-    parents = Path(os.path.abspath(found.path)).parent.parts
-    lab = lab_number(parents[-1]) if parents else ""
-    student = found.student
-    if "submitted" in parents[:-1]:
-        student = parents[parents.index("submitted") + 1]
-    elif found.root is not None and not student:
-        inside = found.path.relative_to(found.root).parts
-        if len(inside) > 1:
-            student = inside[0] if not lab_number(inside[0]) else found.root.resolve().name
-    return Found(found.path, student or found.path.stem, lab, found.root, found.problem)
