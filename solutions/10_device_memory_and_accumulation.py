@@ -1,0 +1,911 @@
+# %% [markdown]
+# # Device memory and gradient accumulation
+#
+# A recipe asks for a batch of 256, and your device is too small for it. In this lab you train with the large batch
+# anyway: the same gradient, collected from small batches, at their memory. You also learn what is different about the
+# memory of a GPU.
+#
+# **Objectives**
+#
+# - Collect the gradient of a large batch from micro-batches: with one argument of Keras, and with a loop of your own.
+# - Check that it is the same gradient, and name the two cases in which it is not.
+# - Measure what rematerialisation saves, and why it often saves nothing.
+# - Know how TensorFlow takes GPU memory, and what its errors mean.
+#
+# **Prerequisites**
+#
+# - You know that the peak of a training step grows with the batch (lab 02).
+# - You have seen a gradient tape. You need no GPU.
+
+# %% [markdown]
+# ## The recipe
+#
+# Here is what somebody found to work: 2,048 scans of 48 x 48 pixels, the small convolutional network below, Adam at a
+# learning rate of 0.003, and a **batch of 256**. Your device is small. It has 192 MiB for the training, and the
+# sandbox's budget plays its part: on a CPU, the device's memory is the machine's memory.
+#
+# Load the scans once, so that drawing them is not part of a measurement.
+
+# %%
+from course_utils import scans
+
+folder = scans.load("train", count=2048, size=48)
+print(f"{len(list(folder.glob('*/*.jpg')))} scans are ready.")
+
+# %% [markdown] tags=["predict"]
+# ## Predict
+#
+# The cell below trains for two steps with the batch of the recipe. The largest output in the network is that of the
+# first convolution: 48 x 48 x 32 numbers of 4 bytes, for each of 256 images. Training keeps it, keeps the outputs after
+# it, and needs a gradient of the same size on the way back.
+#
+# How many MiB is that? Write your number after `--predict`, in place of the 100 that stands there.
+
+# %% [markdown]
+# ## Crash
+
+# %% tags=["crash"]
+# %%sandbox --budget 192 --predict 100 --into crash
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
+history = model.fit(x, y, batch_size=256, verbose=0)
+
+# %% [markdown]
+# It died inside a training step: the scans are small, and the batch is not.
+
+# %% [markdown]
+# ## Explain
+#
+# The same lines with two batch sizes and enough room. One line is new, the one about threads: without it TensorFlow
+# works on two operations at a time where it can, and the peak depends on which two happen to meet. One at a time, two
+# runs can be compared. The peak is a little lower, too. And there are three epochs: the worst moment of a step is
+# short, so give the meter more than one chance to see it.
+
+# %% tags=["explain"]
+# %%sandbox --budget 768 --into batch_64
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+
+tf.config.threading.set_inter_op_parallelism_threads(1)
+
+paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
+history = model.fit(x, y, batch_size=64, epochs=3, verbose=0)
+
+# %% tags=["explain"]
+# %%sandbox --budget 768 --into batch_256
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+
+tf.config.threading.set_inter_op_parallelism_threads(1)
+
+paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
+history = model.fit(x, y, batch_size=256, epochs=3, verbose=0)
+
+# %% [markdown]
+# The weights, the optimizer and TensorFlow itself cost the same in both. What differs are the images: training keeps
+# the output of every layer until it has the gradients. On the way back the worst moment is at the first convolution,
+# where two gradients as large as its output are alive: one from the pooling behind it, and one from its ReLU.
+
+# %% tags=["explain"]
+outputs = {
+    "rescaled scan": 48 * 48 * 3,
+    "first convolution": 48 * 48 * 32,
+    "its pooling": 24 * 24 * 32,
+    "second convolution": 24 * 24 * 32,
+    "its pooling ": 12 * 12 * 32,
+    "third convolution": 10 * 10 * 64,
+    "two gradients": 2 * 48 * 48 * 32,
+}
+for name, count in outputs.items():
+    print(f"{name:<20}{count * 4 / 2**20:6.3f} MiB an image")
+weights = (5 * 5 * 3 + 1) * 32 + (3 * 3 * 32 + 1) * 32 + (3 * 3 * 32 + 1) * 64 + (64 + 1) * 10
+expected = sum(outputs.values()) * 4 / 2**20
+measured = (batch_256.peak_mib - batch_64.peak_mib) / (256 - 64)
+print(f"expected {expected:.2f} MiB an image, measured {measured:.2f}: {100 * (measured / expected - 1):+.1f} %")
+print(f"expected {expected * 256:.0f} MiB for 256 images; for all {weights:,} weights {weights * 4 / 2**20:.2f} MiB")
+
+# %% [markdown]
+# The weights are nothing, and the images are everything. So hold fewer images at a time. The question is how to do that
+# **without changing what is learned**.
+#
+# ## Fix it, step by step
+#
+# ### Step 1: a smaller batch
+#
+# The obvious step, a batch of 16. It fits. But it is another recipe now: sixteen times as many updates, each from a
+# sixteenth of the images.
+
+# %%
+# %%sandbox --budget 768 --into small
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+
+tf.config.threading.set_inter_op_parallelism_threads(1)
+
+paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
+history = model.fit(x, y, batch_size=16, verbose=0)
+
+# %% [markdown]
+# ### Step 2: let Keras accumulate
+#
+# A batch's gradient is the mean of its images' gradients. So it can be collected: run a micro-batch of 16, add its
+# gradient to a total, forget everything else, and take the next. After 16 of them, divide, and update the weights
+# **once**. That is one update for 256 images: the *effective* batch.
+#
+# In Keras it is one argument of the optimizer.
+
+# %%
+# %%sandbox --budget 768 --into accumulated
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+
+tf.config.threading.set_inter_op_parallelism_threads(1)
+
+paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+optimizer = keras.optimizers.Adam(0.003, gradient_accumulation_steps=16)
+model.compile(optimizer, "sparse_categorical_crossentropy")
+history = model.fit(x, y, batch_size=16, verbose=0)
+
+# %% [markdown]
+# ### Step 3: accumulate by hand
+#
+# The same in a loop of your own, for when you need to see every step. Look at what is inside the tape: **one**
+# micro-batch. A tape keeps the outputs of all that it watches, so a tape around the whole loop would keep those of all
+# 256 images.
+
+# %%
+# %%sandbox --budget 768 --into by_hand
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+
+tf.config.threading.set_inter_op_parallelism_threads(1)
+
+paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+model = keras.Sequential(
+    [
+        keras.layers.Input((48, 48, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+optimizer = keras.optimizers.Adam(0.003)
+optimizer.build(model.trainable_variables)
+loss_function = keras.losses.SparseCategoricalCrossentropy()
+totals = [tf.Variable(tf.zeros_like(weight)) for weight in model.trainable_variables]
+micro_batches = 16
+
+
+@tf.function
+def add_micro_batch(images, labels):
+    """Add one micro-batch's share of the mean gradient."""
+    with tf.GradientTape() as tape:
+        loss = loss_function(labels, model(images, training=True))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    for total, gradient in zip(totals, gradients, strict=True):
+        total.assign_add(gradient / micro_batches)
+
+
+@tf.function
+def update():
+    """Change the weights once, and start again from zero."""
+    optimizer.apply_gradients(zip(totals, model.trainable_variables, strict=True))
+    for total in totals:
+        total.assign(tf.zeros_like(total))
+
+
+order = np.random.default_rng(0).permutation(len(x))
+for number, start in enumerate(range(0, len(x), 16), start=1):
+    rows = order[start : start + 16]
+    add_micro_batch(tf.constant(x[rows]), tf.constant(y[rows]))
+    if number % micro_batches == 0:
+        update()
+
+# %% [markdown]
+# ### The steps beside each other
+
+# %%
+from course_utils import notebook
+
+steps = {
+    "batch of 256": batch_256,
+    "batch of 16": small,
+    "16 x 16 by Keras": accumulated,
+    "16 x 16 by hand": by_hand,
+}
+notebook.compare(steps, alt="Memory over time of a large batch, a small one, and two ways to accumulate")
+extra = accumulated.peak_mib - small.peak_mib
+print(f"Accumulating in Keras costs {extra:+.0f} MiB beside the batch of 16.")
+print(f"The totals themselves are one number a weight, {weights * 4 / 2**20:.2f} MiB here; the rest is a larger graph.")
+
+# %% [markdown]
+# Compare the memory and not the times here: the batch of 256 ran for three epochs, the others for one.
+#
+# In a model with many weights and small outputs it is the other way round: the totals are one more copy of all weights,
+# beside the two that Adam has. Work it out before you use it.
+#
+# ### Step 4: is it the same gradient?
+#
+# Do not believe it, check it. The next cell takes 64 images, and compares the gradient of all at once with the mean
+# over four micro-batches of 16. It does so for a plain network, for micro-batches of unequal size, and for a network
+# with batch normalisation. Then it compares the weights after one update by Keras. Each figure is the length of the
+# difference, divided by the length of the right answer.
+
+# %%
+# %%sandbox --budget 768 --into checked
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::32]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+order = np.random.default_rng(0).permutation(len(x))
+x, y = x[order], y[order]
+
+
+def build(normalise=False):
+    keras.utils.set_random_seed(0)
+    middle = [keras.layers.BatchNormalization()] if normalise else []
+    model = keras.Sequential(
+        [
+            keras.layers.Input((48, 48, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
+            *middle,
+            keras.layers.Conv2D(32, 3, strides=2, activation="relu"),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    return model
+
+
+def gradient(model, rows):
+    """The gradient of the mean loss over these rows, as one long array."""
+    with tf.GradientTape() as tape:
+        answers = model(tf.constant(x[rows]), training=True)
+        loss = keras.losses.SparseCategoricalCrossentropy()(y[rows], answers)
+    return flat(tape.gradient(loss, model.trainable_variables))
+
+
+def flat(arrays):
+    return np.concatenate([np.ravel(array) for array in arrays])
+
+
+def difference(found, right):
+    return float(np.linalg.norm(found - right) / np.linalg.norm(right))
+
+
+def mean(model, parts):
+    return np.mean([gradient(model, rows) for rows in parts], axis=0)
+
+
+whole = slice(0, 64)
+equal = [slice(start, start + 16) for start in range(0, 64, 16)]
+unequal = [slice(0, 48), slice(48, 64)]
+plain, normalised = build(), build(normalise=True)
+
+updated = []
+for rows, optimizer in (
+    ([whole], keras.optimizers.SGD(0.1)),
+    (equal, keras.optimizers.SGD(0.1, gradient_accumulation_steps=4)),
+):
+    model = build()
+    before = flat(model.get_weights())
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    for part in rows:
+        model.train_on_batch(x[part], y[part])
+    updated.append(flat(model.get_weights()) - before)
+
+report(
+    equal_parts=difference(mean(plain, equal), gradient(plain, whole)),
+    unequal_parts=difference(mean(plain, unequal), gradient(plain, whole)),
+    batch_normalisation=difference(mean(normalised, equal), gradient(normalised, whole)),
+    update_by_keras=difference(updated[1], updated[0]),
+)
+
+# %%
+for name, value in checked.values.items():
+    said = "the same, up to rounding" if value < 1e-4 else "not the same"
+    print(f"{name.replace('_', ' '):<22}{value:10.1e}   {said}")
+
+# %% [markdown]
+# - **Micro-batches of unequal size** need weights: a mean of means is not the mean. The usual place is the last batch
+#   of an epoch. Let the effective batch divide the number of images, or drop the rest.
+# - **Batch normalisation** normalises by the micro-batch, because that is all it sees. Group or layer normalisation
+#   works within one image, and does not care.
+#
+# Keras counts on over the end of an epoch: when the number of micro-batches is no multiple of
+# `gradient_accumulation_steps`, the next epoch begins with a total that is half full.
+#
+# ### Step 5: keep less of each image
+#
+# The other way to a smaller step is **rematerialisation**: forget the outputs on the way forward, and compute them
+# again on the way back. `keras.RematScope` does it for the layers that are made inside it. The next three cells train
+# the same nine convolutions on a batch of 64: without it, with every layer in the scope, and with three blocks of three
+# convolutions, each block a layer of its own.
+
+# %%
+# %%sandbox --budget 768 --into kept
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils.sandbox.inside import report
+
+tf.config.threading.set_inter_op_parallelism_threads(1)
+
+keras.utils.set_random_seed(0)
+x = np.random.default_rng(0).integers(0, 256, (64, 48, 48, 3)).astype("uint8")
+y = np.arange(64) % 10
+layers = [keras.layers.Conv2D(16, 3, padding="same", activation="relu") for _ in range(9)]
+
+ends = [keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(10, activation="softmax")]
+model = keras.Sequential([keras.layers.Input((48, 48, 3)), keras.layers.Rescaling(1 / 255), *layers, *ends])
+model.compile("sgd", "sparse_categorical_crossentropy")
+model.train_on_batch(x, y)
+start = time.perf_counter()
+for _ in range(3):
+    loss = model.train_on_batch(x, y)
+report(seconds_a_step=(time.perf_counter() - start) / 3, loss=float(loss))
+
+# %%
+# %%sandbox --budget 768 --into each_layer
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils.sandbox.inside import report
+
+tf.config.threading.set_inter_op_parallelism_threads(1)
+
+keras.utils.set_random_seed(0)
+x = np.random.default_rng(0).integers(0, 256, (64, 48, 48, 3)).astype("uint8")
+y = np.arange(64) % 10
+with keras.RematScope(mode="full"):
+    layers = [keras.layers.Conv2D(16, 3, padding="same", activation="relu") for _ in range(9)]
+
+ends = [keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(10, activation="softmax")]
+model = keras.Sequential([keras.layers.Input((48, 48, 3)), keras.layers.Rescaling(1 / 255), *layers, *ends])
+model.compile("sgd", "sparse_categorical_crossentropy")
+model.train_on_batch(x, y)
+start = time.perf_counter()
+for _ in range(3):
+    loss = model.train_on_batch(x, y)
+report(seconds_a_step=(time.perf_counter() - start) / 3, loss=float(loss))
+
+# %%
+# %%sandbox --budget 768 --into blocks
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils.sandbox.inside import report
+
+tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+class Block(keras.layers.Layer):
+    """Three convolutions that are kept, or forgotten, together."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = [keras.layers.Conv2D(16, 3, padding="same", activation="relu") for _ in range(3)]
+
+    def build(self, shape):
+        for layer in self.layers:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+
+    def call(self, images):
+        for layer in self.layers:
+            images = layer(images)
+        return images
+
+
+keras.utils.set_random_seed(0)
+x = np.random.default_rng(0).integers(0, 256, (64, 48, 48, 3)).astype("uint8")
+y = np.arange(64) % 10
+with keras.RematScope(mode="full"):
+    layers = [Block(), Block(), Block()]
+
+ends = [keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(10, activation="softmax")]
+model = keras.Sequential([keras.layers.Input((48, 48, 3)), keras.layers.Rescaling(1 / 255), *layers, *ends])
+model.compile("sgd", "sparse_categorical_crossentropy")
+model.train_on_batch(x, y)
+start = time.perf_counter()
+for _ in range(3):
+    loss = model.train_on_batch(x, y)
+report(seconds_a_step=(time.perf_counter() - start) / 3, loss=float(loss))
+
+# %%
+recomputed = {"all outputs kept": kept, "each layer in the scope": each_layer, "blocks in the scope": blocks}
+notebook.compare(recomputed, alt="Memory over time without rematerialisation, layer by layer, and block by block")
+for name, outcome in list(recomputed.items())[1:]:
+    memory = outcome.peak_mib / kept.peak_mib - 1
+    time_a_step = outcome.values["seconds_a_step"] / kept.values["seconds_a_step"] - 1
+    print(f"{name}: {100 * memory:+.0f} % memory, {100 * time_a_step:+.0f} % time a step")
+
+# %% [markdown]
+# A layer in the scope keeps its input and forgets what happens inside it. Inside a convolution there is hardly
+# anything: its input is the output of the layer before, and that is kept. The second computation needs room of its
+# own, so the peak can even rise. A block forgets the outputs *between* its layers, and there lies the memory. So put
+# the scope around **blocks**.
+#
+# The price is a second forward pass. How much of it you see in the time of a step depends on the machine and on what
+# else runs there, so take the percentages of time above as rough.
+#
+# ## On a GPU
+#
+# A GPU has a memory of its own, and TensorFlow treats it in its own way. The cells of this section need a GPU. Without
+# one, each prints a sentence. **They were not run on a GPU for this page**, so treat what the text says about them as
+# something to check. In Colab, choose **Runtime > Change runtime type** and a GPU, and run the lab again.
+
+# %%
+import os
+import shutil
+import subprocess
+import sys
+
+SKIPPED = "Skipped: this cell needs a GPU, and there is none here."
+has_gpu = shutil.which("nvidia-smi") is not None and subprocess.run(["nvidia-smi"], capture_output=True).returncode == 0
+if has_gpu:
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,memory.used", "--format=csv"]
+    print(subprocess.run(query, capture_output=True, text=True).stdout)
+else:
+    print(SKIPPED)
+
+# %% [markdown]
+# ### It takes everything at once
+#
+# With its first operation TensorFlow takes nearly all the memory of the GPU, and then hands it out from this pool. So
+# `nvidia-smi` shows a full GPU whatever your model needs, and a second process finds nothing left. With **memory
+# growth** the pool starts small. In your own notebook, write this straight after the import:
+#
+# ```python
+# for gpu in tf.config.list_physical_devices("GPU"):
+#     tf.config.experimental.set_memory_growth(gpu, True)
+# ```
+#
+# The cell below starts two processes, one while the other is still there: first as TensorFlow does it by itself, then
+# both with growth. Each makes one small product and prints what `nvidia-smi` says is in use. A process that finds no
+# memory left ends with an error, or with a handle that cannot be created.
+
+# %%
+program = """
+import subprocess, sys
+import tensorflow as tf
+square = tf.linalg.matmul(tf.ones((1024, 1024)), tf.ones((1024, 1024)))
+query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader"]
+print("memory in use:", subprocess.run(query, capture_output=True, text=True).stdout.strip(), flush=True)
+sys.stdin.readline()
+"""
+if not has_gpu:
+    print(SKIPPED)
+else:
+    for growth in ("false", "true"):
+        environment = {**os.environ, "TF_FORCE_GPU_ALLOW_GROWTH": growth}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        running = []
+        for number in ("first", "second"):
+            running.append(subprocess.Popen([sys.executable, "-c", program], env=environment, **pipes))
+            said = running[-1].stdout.readline().strip() or "ended with an error"
+            print(f"growth {growth}, {number} process: {said}")
+        for process in running:
+            process.communicate("\n")
+
+# %% [markdown]
+# ### A small GPU out of a large one
+#
+# `--gpu-budget 512` makes a **logical device** of 512 MiB before the first operation, as
+# `tf.config.set_logical_device_configuration` does in your own code. A batch that is too large then ends in
+# `ResourceExhaustedError`. That is an exception: the process lives, and the message names the shape that did not fit.
+#
+# Inside, TensorFlow's own count of the pool is more use than `nvidia-smi`: `get_memory_info` gives what is in use now
+# and the peak so far. The budget of 8,192 MiB is for the machine's own memory: the driver's libraries need gigabytes of
+# it. Without a GPU the cell takes none.
+
+# %%
+# %%sandbox --budget 8192 --gpu-budget 512 --into on_gpu
+import tensorflow as tf
+
+if not tf.config.list_physical_devices("GPU"):
+    print("Skipped: this cell needs a GPU, and there is none here.")
+else:
+    small = tf.ones((1024, 1024))
+    small += 1
+    print(tf.config.experimental.get_memory_info("GPU:0"))
+    images = tf.ones((512, 48, 48, 3))
+    outputs = tf.nn.conv2d(images, tf.ones((5, 5, 3, 128)), strides=1, padding="SAME")
+
+# %% [markdown]
+# ### `Dst tensor is not initialized`
+#
+# This one hides what it means. `fit` turns a NumPy array into **one tensor on the GPU**, the whole data set at once.
+# When it does not fit, the copy fails with these words, with any batch size. Hand batches over instead, with a
+# `PyDataset` or `tf.data`.
+
+# %%
+# %%sandbox --budget 8192 --gpu-budget 512 --into copied
+import keras
+import numpy as np
+import tensorflow as tf
+
+if not tf.config.list_physical_devices("GPU"):
+    print("Skipped: this cell needs a GPU, and there is none here.")
+else:
+    x = np.ones((8000, 96, 96, 3), dtype="float32")
+    y = np.zeros(8000)
+    model = keras.Sequential([keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    history = model.fit(x, y, batch_size=1, steps_per_epoch=1, verbose=0)
+
+# %% [markdown]
+# ### Enough in all, but in pieces
+#
+# A pool can have enough free memory in all and no free piece that is large enough: **fragmentation**. The cell below
+# fills the device with pieces of 1 MiB, gives every second one back, and asks for 64 MiB at once. When this happens to
+# you, keep shapes the same from batch to batch, or set `TF_GPU_ALLOCATOR=cuda_malloc_async` before TensorFlow starts.
+
+# %%
+# %%sandbox --budget 8192 --gpu-budget 512 --into fragmented
+import tensorflow as tf
+
+if not tf.config.list_physical_devices("GPU"):
+    print("Skipped: this cell needs a GPU, and there is none here.")
+else:
+    pieces = []
+    try:
+        while True:
+            pieces.append(tf.fill((512, 512), float(len(pieces))))
+    except tf.errors.ResourceExhaustedError:
+        print(f"Full with {len(pieces)} pieces of 1 MiB.")
+    given_back = len(pieces[::2])
+    del pieces[::2]
+    try:
+        large = tf.fill((64, 512, 512), 1.0)
+        print(f"64 MiB at once: there was a piece large enough, with {given_back} MiB free.")
+    except tf.errors.ResourceExhaustedError:
+        print(f"64 MiB at once: refused, with {given_back} MiB free.")
+
+# %% [markdown]
+# ## What people say
+#
+# Two more runs, for two sayings about the batch. Both take a batch of 16 and do not accumulate. The first keeps the
+# learning rate of the recipe, and the second has a third of it. One run is one throw of the dice: change the seed and
+# run the first again to see how far you can rely on it.
+
+# %%
+# %%sandbox --budget 768 --into same_rate
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+keras.utils.set_random_seed(0)
+folders = scans.load("train", count=2048, size=48), scans.load("validation", count=300, size=48)
+paths = [sorted(folder.glob("*/*.jpg")) for folder in folders]
+x, x_new = [np.stack([np.asarray(Image.open(path)) for path in part]) for part in paths]
+y, y_new = [np.array([int(path.parent.name) for path in part]) for part in paths]
+
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+history = model.fit(x, y, batch_size=16, epochs=2, verbose=0)
+report(accuracy=model.evaluate(x_new, y_new, batch_size=16, verbose=0)[1])
+
+# %%
+# %%sandbox --budget 768 --into lower_rate
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+keras.utils.set_random_seed(0)
+folders = scans.load("train", count=2048, size=48), scans.load("validation", count=300, size=48)
+paths = [sorted(folder.glob("*/*.jpg")) for folder in folders]
+x, x_new = [np.stack([np.asarray(Image.open(path)) for path in part]) for part in paths]
+y, y_new = [np.array([int(path.parent.name) for path in part]) for part in paths]
+
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(0.001), "sparse_categorical_crossentropy", metrics=["accuracy"])
+history = model.fit(x, y, batch_size=16, epochs=2, verbose=0)
+report(accuracy=model.evaluate(x_new, y_new, batch_size=16, verbose=0)[1])
+
+# %% tags=["claims"]
+exact, normalised = checked.values["equal_parts"], checked.values["batch_normalisation"]
+kept_rate, changed_rate = same_rate.values["accuracy"], lower_rate.values["accuracy"]
+by_layer, by_block = (outcome.peak_mib / kept.peak_mib - 1 for outcome in (each_layer, blocks))
+notebook.claims(
+    [
+        (
+            "Gradient accumulation saves memory.",
+            f"batch of 256: {batch_256.peak_mib:.0f} MiB; 16 x 16: {accumulated.peak_mib:.0f} MiB; "
+            f"batch of 16: {small.peak_mib:.0f} MiB",
+            "half true: the small batch saves it" if small.peak_mib <= accumulated.peak_mib else "true",
+        ),
+        (
+            "Accumulating gives the same gradient as the large batch.",
+            f"difference {exact:.0e}; with batch normalisation {normalised:.0e}",
+            "depends: on layers that look at the whole batch" if normalised > 100 * exact else "true",
+        ),
+        (
+            "You can make the batch smaller and leave the rest as it is.",
+            f"batch of 16, two epochs: accuracy {kept_rate:.2f} at the same rate, {changed_rate:.2f} at a third of it",
+            "false" if changed_rate - kept_rate > 0.2 else "depends: on the learning rate",
+        ),
+        (
+            "You need a large batch to learn well.",
+            f"batch of 16 at a lower rate: accuracy {changed_rate:.2f} after two epochs",
+            "false: here the small batch with its own rate does" if changed_rate > 0.75 else "depends: on the recipe",
+        ),
+        (
+            "Rematerialisation saves memory.",
+            f"layer by layer: {100 * by_layer:+.0f} %; block by block: {100 * by_block:+.0f} %",
+            "depends: on what stands in the scope" if by_block < min(by_layer, 0) - 0.1 else "false",
+        ),
+    ]
+)
+
+# %% [markdown]
+# So accumulation is not the only way out. It is the way when you want *that* recipe: its learning rate, its schedule,
+# its results. If you are free to choose, a small batch with its own learning rate may be simpler.
+#
+# ## Your turn
+#
+# Write `train(folder)` for the recipe of this lab: an effective batch of 256 at a learning rate of 0.003. The folder
+# holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels, as `folder/<class 0..9>/*.jpg`. The model and
+# the loading are given.
+#
+# - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
+# - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
+# - **Time:** at most {{time_limit}} seconds, training and grading together. Eight epochs are enough.
+#
+# It runs on the CPU, also where there is a GPU. Any technique that meets the three is right. `%course hint {{number}}`
+# gives a hint.
+
+# %% tags=["graded"]
+# %%graded 10
+import keras
+import numpy as np
+from PIL import Image
+
+
+def load(folder):
+    """Return pixels from 0 to 255 of shape (count, 48, 48, 3), and labels of shape (count,)."""
+    paths = sorted(folder.glob("*/*.jpg"))
+    x = np.empty((len(paths), 48, 48, 3), dtype="uint8")
+    for index, path in enumerate(paths):
+        x[index] = Image.open(path)
+    return x, np.array([int(path.parent.name) for path in paths])
+
+
+def build_model():
+    """Return the network of the recipe. It takes raw pixels from 0 to 255."""
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.layers.Input((48, 48, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+
+
+def train(folder):
+    """Train build_model() on folder/<class>/*.jpg with an effective batch of 256, and return it."""
+    # STARTER: Load the scans, train build_model() on micro-batches that add up to 256 images an update, return it.
+    # BEGIN SOLUTION
+    x, y = load(folder)
+    model = build_model()
+    optimizer = keras.optimizers.Adam(0.003, gradient_accumulation_steps=16)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    model.fit(x, y, batch_size=16, epochs=8, verbose=0)
+    return model
+    # END SOLUTION
+
+
+# %% [markdown] tags=["summary"]
+# ## Summary
+#
+# - A gradient is a mean over images, so it can be collected from micro-batches and applied once. Memory is that of a
+#   micro-batch, plus one number a weight.
+# - It is the same gradient, up to rounding, when micro-batches are of equal size and no layer looks across the batch.
+# - A smaller batch without accumulation is another recipe, and wants another learning rate.
+# - Rematerialisation pays around blocks of layers. Around single layers there is nothing to forget.
+# - On a GPU, TensorFlow takes nearly all memory at its first operation. `nvidia-smi` shows the pool, `get_memory_info`
+#   what your model uses.
+#
+# To remember: {{takeaway}}
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Open the answer that you would give.
+#
+# **1. You want an effective batch of 512, and 32 images fit. What is `gradient_accumulation_steps`?**
+#
+# - [ ] 512 :: It counts micro-batches, not images. That would be one update for 16,384 images.
+# - [ ] 32 :: That is how many images a micro-batch has, the `batch_size` of `fit`.
+# - [x] 16 :: 16 micro-batches of 32 images are 512 images.
+#
+# **2. One `tf.GradientTape` stands around the loop over all micro-batches. What happens?**
+#
+# - [ ] Nothing changes, it is the same gradient :: The gradient is the same, but not the memory.
+# - [x] The outputs of all micro-batches are alive together :: The tape keeps them until you ask for the gradient.
+# - [ ] The gradients are added twice :: They are not; the tape only records.
+#
+# **3. Which layer makes the accumulated gradient differ from that of the large batch?**
+#
+# - [ ] `Dense` :: It treats every image by itself.
+# - [ ] `LayerNormalization` :: It normalises within one image, whatever the batch.
+# - [x] `BatchNormalization` :: Mean and variance come from the micro-batch, because that is all it sees.
+#
+# **4. `nvidia-smi` shows a full GPU and your model is tiny. What is the most likely reason?**
+#
+# - [x] TensorFlow has taken the whole pool in advance :: It does so at its first operation, unless growth is on.
+# - [ ] A leak :: It can be, but `get_memory_info` would have to show it.
+# - [ ] The weights are kept in `float64` :: Keras makes `float32` weights, and a tiny model stays tiny in both.
+#
+# **5. `Dst tensor is not initialized` comes at the first call of `fit`. What helps?**
+#
+# - [ ] A batch size of 1 :: The whole array is copied to the GPU before the first batch is cut out of it.
+# - [x] Handing over batches with a `PyDataset` or `tf.data` :: Then only a few batches are on the GPU.
+# - [ ] Gradient accumulation :: It makes steps small, and this happens before the first step.
+
+# %% tags=["versions"]
+notebook.versions(seed=0)
