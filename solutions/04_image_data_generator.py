@@ -573,7 +573,7 @@ def train(folder):
             keras.layers.Dense(10, activation="softmax"),
         ]
     )
-    epochs = 4
+    epochs = 5
     rate = keras.optimizers.schedules.CosineDecay(0.005, epochs * len(training))
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(augmented, epochs=epochs, verbose=2)

@@ -23,5 +23,5 @@ def train(folder):
         ]
     )
     model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
-    model.fit(training, epochs=4, verbose=0)
+    model.fit(training, epochs=2, verbose=0)
     return model
