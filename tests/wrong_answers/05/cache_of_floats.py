@@ -1,0 +1,38 @@
+# expected: over_budget
+# Reads files, decodes in parallel, and then caches floats: four times the bytes.
+import keras
+import tensorflow as tf
+
+
+def make_dataset(folder):
+    def load(path, label):
+        pixels = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return tf.cast(tf.ensure_shape(pixels, (64, 64, 3)), tf.float32), label
+
+    paths = sorted(folder.glob("*/*.jpg"))
+    names = [str(path) for path in paths]
+    labels = [int(path.parent.name) for path in paths]
+    dataset = tf.data.Dataset.from_tensor_slices((names, labels)).map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.cache().shuffle(len(names), seed=0).batch(32).prefetch(2)
+
+
+def train(folder):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((64, 64, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(8, 5, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(make_dataset(folder), epochs=5, verbose=0)
+    return model
