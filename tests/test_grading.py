@@ -228,6 +228,27 @@ def test_what_is_no_pipeline_is_named():
             inside.run_through(dataset, 8)
 
 
+def test_a_search_returns_a_model_and_an_accuracy_for_each_configuration(monkeypatch):
+    count = len(inside.CONFIGURATIONS)
+    asked = []
+
+    def graded(found) -> dict:
+        """Let a search return ``found``; what the run says to the grader in the end."""
+        said = []
+        monkeypatch.setattr(sandbox.inside, "exchange", lambda message: said.append(message) or {"images": ["a.jpg"]})
+        answer = {"search": lambda _, all_: asked.append(all_) or found, "predict": lambda _, paths: [3] * len(paths)}
+        inside.search_and_predict(answer, "folder")
+        return said[-1]
+
+    for accuracies in ([0.5] * count, tuple(range(2)) * (count // 2), np.linspace(0, 1, count)):
+        assert graded(("model", accuracies)) == {"predictions": [3]}
+    assert asked[0] == inside.CONFIGURATIONS and asked[0][0] is not inside.CONFIGURATIONS[0]
+    for found in ("model", None, (None, [0.5] * count), ("model", [0.5] * count, 1)):
+        assert "expected a pair" in graded(found)["problem"]
+    for accuracies in ([0.5] * (count - 1), [1.5] * count, [float("nan")] * count, None, 0.5, ["high"] * count):
+        assert f"expected {count} validation accuracies" in graded(("model", accuracies))["problem"]
+
+
 def test_predictions_are_taken_in_any_honest_form():
     scores = np.eye(10)[[3, 1]]
     for answer in ([3, 1], (3.0, 1.0), np.array([[3], [1]]), scores, scores.tolist(), np.uint8([3, 1])):

@@ -1,0 +1,801 @@
+# %% [markdown]
+# # Leaks and long sessions
+#
+# One model fits, and a search over eight of them dies. In this lab you find out what a process keeps of models that
+# you have long forgotten, which of the usual remedies work, and how to find a leak.
+#
+# **Objectives**
+#
+# - Tell a leak from memory that is high and stays there.
+# - Measure what `del`, `gc.collect` and `clear_session` free, and what they do not.
+# - Run a search in one model's memory: with one compiled model, or with one process a trial.
+#
+# **Prerequisites**
+#
+# - Lab 07: a model trained with Adam has its weights three times, and gradients beside them.
+# - You know `model.fit` and callbacks.
+
+# %%
+from course_utils import scans
+
+folder = scans.load("train", count=500, size=32)
+print(f"{len(list(folder.glob('*/*.jpg')))} scans of 32 x 32 pixels are ready.")
+
+# %% [markdown] tags=["predict"]
+# ## Predict
+#
+# The cell below tries eight learning rates. Each trial builds the same small network, trains it for a moment on 64
+# scans and keeps it for later.
+#
+# How much memory will the search need at its peak? Write your number in MiB after `--predict`, in place of the 90 that
+# stands there, and run the cell.
+
+# %% [markdown]
+# ## Crash
+
+# %% tags=["crash"]
+# %%sandbox --budget 400 --predict 90 --into crash
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+paths = sorted(scans.load("train", count=500, size=32).glob("*/*.jpg"))[:64]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+models = []
+for rate in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003):
+    model = keras.Sequential(
+        [
+            keras.layers.Input((32, 32, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2048, activation="relu"),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0)
+    models.append(model)
+    print(f"learning rate {rate} is done")
+
+# %% [markdown]
+# The line that it died on did nothing new: the trials before it ran the same line, and lived. That is the mark of a
+# leak. The cause is not where it dies, but in what the earlier rounds left behind.
+#
+# The card's likely cause is a guess from that one line, and here it is wrong. Below you work out what the outputs of
+# the layers take.
+
+# %% [markdown]
+# ## Explain
+#
+# A model that was trained with Adam holds three numbers for each weight: the weight itself and Adam's two slots. A
+# kept model keeps them.
+#
+# > memory that stays = models x 3 x weights x 4 bytes, and something for the graph of each
+#
+# The next cell runs four trials, with 16 units and with 2,048, and writes down the memory after each. What matters is
+# not how high it is, but **by how much it grows from trial to trial**. In the difference of the two networks the
+# graphs drop out.
+
+# %% tags=["explain"]
+from course_utils import notebook, sandbox
+
+KEPT = """
+import gc
+
+import keras
+import numpy as np
+import psutil
+from course_utils.sandbox.inside import report
+
+x, y, models, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, [], []
+for _ in range(4):
+    layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    layers += [keras.layers.Dense({units}, activation="relu"), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential(layers)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0)
+    models.append(model)
+    gc.collect()
+    used.append(psutil.Process().memory_info().rss / 2**20)
+report(growth=round((used[-1] - used[1]) / 2, 1))
+"""
+kept, narrow = (sandbox.run(KEPT.format(units=units), budget_mib=1100) for units in (2048, 16))
+MIB = 2**20
+wide_mib, narrow_mib = (3 * 4 * (3072 * units + units + 10 * units + 10) / MIB for units in (2048, 16))
+expected, measured = wide_mib - narrow_mib, kept.values["growth"] - narrow.values["growth"]
+print(f"weights and slots of one model:         {wide_mib:5.1f} MiB with 2,048 units, {narrow_mib:.1f} with 16")
+print(f"difference, expected for each trial:    {expected:5.1f} MiB")
+print(f"difference, measured:                   {measured:5.1f} MiB ({measured / expected - 1:+.0%})")
+print(f"growth with 2,048 units:                {kept.values['growth']:5.1f} MiB for each trial")
+print(f"  of it graph and the rest:             {kept.values['growth'] - wide_mib:5.1f} MiB")
+print(f"eight trials would stay with            {8 * kept.values['growth']:5.0f} MiB")
+outputs = 32 * 4 * (2 * 3072 + 2048 + 10) / MIB
+print(f"outputs of all layers for a batch of 32: {outputs:4.1f} MiB")
+
+# %% [markdown]
+# So the advice seems plain: do not keep the models.
+
+# %% [markdown]
+# ## Fix it, step by step
+#
+# Each step runs four trials of the crash's network and reports its growth for each model, after the second.
+#
+# ### Step 1: drop the model
+#
+# `del` takes away your name for the model, and `gc.collect()` frees objects that only hold each other. The cell also
+# looks through all live objects for models.
+
+# %%
+# %%sandbox --budget 1100 --into dropped
+import gc
+
+import keras
+import numpy as np
+import psutil
+
+from course_utils.sandbox.inside import report
+
+x, y, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, []
+for _ in range(4):
+    layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(2048, activation="relu"), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential(layers)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0)
+    del model, layers
+    gc.collect()
+    used.append(psutil.Process().memory_info().rss / 2**20)
+models = sum(isinstance(one, keras.Model) for one in gc.get_objects())
+graphs = sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects())
+report(growth=round((used[-1] - used[1]) / 2, 1), models_alive=models, graphs_alive=graphs)
+
+# %% [markdown]
+# ### Step 2: `clear_session`
+#
+# Keras keeps some state of its own, such as the counters that make `dense_1` and `dense_2`.
+# `keras.utils.clear_session()` resets it, and every forum gives it as the cure.
+
+# %%
+# %%sandbox --budget 1100 --into cleared
+import gc
+
+import keras
+import numpy as np
+import psutil
+
+from course_utils.sandbox.inside import report
+
+x, y, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, []
+for _ in range(4):
+    keras.utils.clear_session()
+    layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(2048, activation="relu"), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential(layers)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0)
+    del model, layers
+    gc.collect()
+    used.append(psutil.Process().memory_info().rss / 2**20)
+graphs = sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects())
+report(growth=round((used[-1] - used[1]) / 2, 1), graphs_alive=graphs)
+
+# %%
+for name, outcome in {"models kept": kept, "del and gc.collect": dropped, "and clear_session": cleared}.items():
+    print(f"{name:<20} grows by {outcome.values['growth']:5.1f} MiB for each model")
+print(f"After del and gc.collect {dropped.values['models_alive']} models are alive, and")
+print(f"{dropped.values['graphs_alive']} graphs of training steps.")
+
+# %% [markdown]
+# ### Step 3: find who holds it
+#
+# The objects that you named are gone. What is left are graphs: `fit` traces the training step into one, and a graph
+# holds the memory of every variable that it uses. Who holds the graphs? The next cell looks in one place: the table in
+# which TensorFlow registers gradient functions by name, for the whole process.
+#
+# To prove it, the cell takes the new entries out and counts the graphs again. That reaches into TensorFlow's private
+# parts, so it is a proof and not a remedy. Where your version keeps no such entries, it says so.
+
+# %%
+# %%sandbox --budget 1100 --into held
+import gc
+
+import keras
+import numpy as np
+
+from course_utils.sandbox.inside import report
+
+
+def graphs():
+    gc.collect()
+    return sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects())
+
+
+try:
+    from tensorflow.python.framework import ops
+
+    table = ops.gradient_registry._registry
+except (ImportError, AttributeError):
+    table = {}
+    print("This version of TensorFlow has no such table.")
+before = set(table)
+for _ in range(2):
+    model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(10, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(np.zeros((64, 8)), np.arange(64) % 10, verbose=0)
+del model
+new, alive = set(table) - before, graphs()
+for name in new:
+    del table[name]
+report(new_entries=len(new), graphs_before=alive, graphs_after=graphs())
+
+# %% [markdown]
+# The chain is: table, gradient function, graph, variables. The optimizer makes such an entry whenever its step is
+# traced, and nothing ever takes it out. It is a known bug of TensorFlow (issue 97697), corrected in its source after
+# the version that Colab has today. So run these cells again when your version changes, and believe the growth, not
+# this page.
+#
+# What follows from it: **every model that is trained with `fit` leaves its variables in the process.** Two remedies
+# are left. Trace once, or end the process.
+#
+# ### Step 4: compile once
+#
+# If only numbers differ between trials, one compiled model will do. Save its state to a file, and load it before each
+# trial: weights, Adam's slots and step counter. Then set the learning rate.
+
+# %%
+# %%sandbox --budget 1100 --into reused
+import keras
+import numpy as np
+import psutil
+
+from course_utils.sandbox.inside import report
+
+x, y, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, []
+layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+layers += [keras.layers.Dense(2048, activation="relu"), keras.layers.Dense(10, activation="softmax")]
+model = keras.Sequential(layers)
+model.compile("adam", "sparse_categorical_crossentropy")
+model.optimizer.build(model.trainable_variables)  # makes the slots, so that they are in the file
+model.save_weights("start.weights.h5")
+for rate in (0.1, 0.01, 0.001, 0.0001):
+    model.load_weights("start.weights.h5")
+    model.optimizer.learning_rate = rate
+    model.fit(x, y, verbose=0)
+    used.append(psutil.Process().memory_info().rss / 2**20)
+report(growth=round((used[-1] - used[1]) / 2, 1), steps_counted=int(model.optimizer.iterations))
+
+# %% [markdown]
+# `steps_counted` is the proof that the state was reset: two steps of one trial, not eight of four.
+#
+# ### Step 5: one process a trial
+#
+# When a process ends, the kernel takes everything back, whoever held it. This remedy needs no theory of the leak.
+#
+# `fork` makes a copy of the running process that shares its memory until one of the two writes. TensorFlow is imported
+# already, so a child starts at once. One rule goes with it: **fork before the parent runs its first operation**, that
+# is, before it builds a model or makes a tensor.
+
+# %%
+# %%sandbox --budget 1100 --into forked
+import multiprocessing
+
+import keras
+import numpy as np
+import psutil
+
+from course_utils.sandbox.inside import report
+
+x, y, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, []
+
+
+def trial(rate, answers):
+    layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(2048, activation="relu"), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+    history = model.fit(x, y, verbose=0)
+    answers.send(history.history["loss"][-1])
+
+
+context = multiprocessing.get_context("fork")
+for rate in (0.1, 0.01, 0.001, 0.0001):
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=trial, args=(rate, theirs))
+    child.start()
+    theirs.close()
+    loss = ours.recv()  # EOFError if the child dies, so a crash of one trial need not end the search
+    child.join()
+    used.append(psutil.Process().memory_info().rss / 2**20)
+report(growth=round((used[-1] - used[1]) / 2, 1))
+
+# %% [markdown]
+# A new interpreter (`subprocess`, or the `spawn` method) works at any time, and it imports TensorFlow again: that is
+# above the baseline, and it takes seconds. One trial of the same network:
+
+# %%
+# %%sandbox --budget 1100 --into spawned
+import subprocess
+import sys
+from pathlib import Path
+
+TRIAL = """
+import keras
+import numpy as np
+
+x, y = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10
+layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+layers += [keras.layers.Dense(2048, activation="relu"), keras.layers.Dense(10, activation="softmax")]
+model = keras.Sequential(layers)
+model.compile("adam", "sparse_categorical_crossentropy")
+model.fit(x, y, verbose=0)
+"""
+Path("trial.py").write_text(TRIAL)
+done = subprocess.run([sys.executable, "trial.py"], check=True)
+
+# %% [markdown]
+# And this is why the rule matters. Here the parent trains a model first. The cell waits three seconds for a child that
+# does the same, and then ends it.
+
+# %%
+# %%sandbox --budget 1100 --into forked_late
+import multiprocessing
+
+import keras
+import numpy as np
+
+from course_utils.sandbox.inside import report
+
+
+def trial():
+    model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(10, activation="softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(np.zeros((64, 8)), np.arange(64) % 10, verbose=0)
+
+
+trial()
+child = multiprocessing.get_context("fork").Process(target=trial)
+child.start()
+child.join(3)
+report(child="it hangs" if child.is_alive() else f"it ended with code {child.exitcode}")
+child.kill()
+child.join()
+
+# %% [markdown]
+# A child has a copy of the parent's memory, and not of its threads. TensorFlow's threads start with its first
+# operation, and a child made after that waits for threads that it does not have.
+#
+# ### The steps beside each other
+
+# %%
+steps = {
+    "kept": kept,
+    "del and gc": dropped,
+    "clear_session": cleared,
+    "compiled once": reused,
+    "forked": forked,
+    "new interpreter, one trial": spawned,
+}
+notebook.compare(steps, alt="Memory over time of six ways to run trials in a row")
+per_trial = forked.seconds / 4
+print(f"A forked trial takes {per_trial:.1f} s. A trial in a new interpreter takes {spawned.seconds:.1f} s")
+print(f"and {spawned.peak_mib:.0f} MiB, since TensorFlow is imported anew.")
+
+# %% [markdown]
+# ## The smaller leaks
+#
+# These are the other suspects of a long session. Each is a reference that someone holds, and each is measured alone.
+#
+# ### References that you do not see
+#
+# - A `History` object knows its model. Keep `history.history`, the plain numbers, and not the object.
+# - A callback that collects tensors keeps them as long as you keep the callback.
+# - IPython keeps every value that a cell shows, in `Out`. A sandboxed cell is no IPython cell, so this one starts an
+#   IPython of its own. `del` is not enough there, and `%xdel` is.
+# - pyplot keeps every figure until it is closed.
+
+# %%
+# %%sandbox --budget 512 --into references
+import contextlib
+import gc
+import io
+import os
+import weakref
+
+import keras
+import matplotlib
+import numpy as np
+import psutil
+from IPython.core.interactiveshell import InteractiveShell
+
+from course_utils.sandbox.inside import report
+
+matplotlib.use("Agg")
+os.environ["IPYTHONDIR"] = "."  # so that it leaves nothing in your home folder
+from matplotlib import pyplot
+
+
+def used():
+    gc.collect()
+    return psutil.Process().memory_info().rss / 2**20
+
+
+class Keeps(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.kept.append(keras.ops.ones((1024, 1024)))  # stands for outputs that you want to look at later
+
+
+model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(10, activation="softmax")])
+model.compile("adam", "sparse_categorical_crossentropy")
+x, y = np.zeros((64, 8)), np.arange(64) % 10
+history = model.fit(x, y, verbose=0)
+
+before = used()
+keeps = Keeps()
+model.fit(x, y, epochs=8, callbacks=[keeps], verbose=0)
+report(eight_tensors_in_a_callback=used() - before)
+del keeps
+
+watched = weakref.ref(model)
+del model
+gc.collect()
+numbers, with_history = history.history, watched() is not None
+del history
+gc.collect()
+report(model_alive_with_history=with_history, model_alive_with_numbers=watched() is not None)
+
+shell = InteractiveShell.instance()
+for name, command in (("del", "del x"), ("xdel", "%xdel x")):
+    before = used()
+    with contextlib.redirect_stdout(io.StringIO()):
+        shell.run_cell("import numpy as np\nx = np.ones(2**23)\nx", store_history=True)
+        shell.run_cell(command, store_history=True)
+    report(**{f"shown_array_after_{name}": used() - before})
+
+for _ in range(5):
+    pyplot.figure().canvas.draw()
+pyplot.close("all")
+for name in ("closed", "open"):
+    before = used()
+    for _ in range(15):
+        figure = pyplot.figure()
+        figure.canvas.draw()
+        if name == "closed":
+            pyplot.close(figure)
+    report(**{f"figures_{name}": used() - before})
+    pyplot.close("all")
+    del figure
+
+# %% [markdown]
+# ### Calls that leave something behind
+#
+# Does `predict` in a loop leak? Does a Python number that goes into a `tf.function`? Does building models, without
+# training them? Each is done forty times here, after a first time that does not count. TensorFlow warns of one of them
+# by itself.
+
+# %%
+# %%sandbox --budget 512 --into calls
+import gc
+import time
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from course_utils.sandbox.inside import report
+
+
+def used():
+    gc.collect()
+    return psutil.Process().memory_info().rss / 2**20
+
+
+def forty_times(name, call):
+    call(0)
+    before, start = used(), time.perf_counter()
+    for number in range(1, 41):
+        call(number)
+    seconds = time.perf_counter() - start
+    report(**{name: used() - before, f"{name}_seconds": seconds})
+
+
+@tf.function
+def scale(x, factor):
+    return tf.reduce_sum(tf.nn.relu(x * factor))
+
+
+def tiny():
+    return keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(4), keras.layers.Dense(4)])
+
+
+x = np.zeros((32, 64), "float32")
+model = keras.Sequential([keras.layers.Input((64,)), keras.layers.Dense(10)])
+forty_times("predict", lambda number: model.predict(x, verbose=0))
+forty_times("direct_call", lambda number: model(x, training=False))
+forty_times("python_number", lambda number: scale(x, float(number)))
+forty_times("tensor", lambda number: scale(x, tf.constant(float(number))))
+forty_times("build_and_clear", lambda number: (keras.utils.clear_session(), tiny()))
+forty_times("build", lambda number: tiny())
+
+# %% [markdown]
+# ### Memory that is free and does not go back
+#
+# Here 2,000 blocks of 50 kB are made, and all but the last are dropped. Nobody holds them. The allocator does, for
+# the next time: the process stays as large as it was, and the next 2,000 blocks need nothing more. This is no leak.
+# `malloc_trim` gives such pages back, on Linux.
+
+# %%
+# %%sandbox --budget 512 --into arenas
+import ctypes
+
+import psutil
+
+from course_utils.sandbox.inside import report
+
+
+def used():
+    return psutil.Process().memory_info().rss / 2**20
+
+
+before = used()
+blocks = [bytearray(50_000) for _ in range(2000)]
+made = used() - before
+del blocks[:-1]
+dropped = used() - before
+again = [bytearray(50_000) for _ in range(2000)]
+made_again = used() - before
+del again
+ctypes.CDLL(None).malloc_trim(0)
+report(made=made, after_del=dropped, made_again=made_again, after_malloc_trim=used() - before)
+
+# %% [markdown]
+# ## Tools, and what each can see
+#
+# Two buffers of 64 MiB, one from NumPy and one from TensorFlow. `psutil` asks the kernel, `tracemalloc` asks Python's
+# own allocator, and `gc` counts objects and knows no sizes. memray follows native allocations too, where it is
+# installed.
+
+# %%
+# %%sandbox --budget 512 --into tools
+import gc
+import importlib.util
+import tracemalloc
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from course_utils.sandbox.inside import report
+
+
+def seen():
+    size = psutil.Process().memory_info().rss / 2**20
+    return size, tracemalloc.get_traced_memory()[0] / 2**20, len(gc.get_objects())
+
+
+tf.zeros(1)
+tracemalloc.start()
+for name, make in (("numpy", lambda: np.ones(2**23)), ("tensorflow", lambda: tf.random.uniform([2**24]))):
+    before = seen()
+    buffer = make()
+    by_psutil, by_tracemalloc, _ = (now - then for now, then in zip(seen(), before, strict=True))
+    report(**{f"{name}_by_psutil": by_psutil, f"{name}_by_tracemalloc": by_tracemalloc})
+    del buffer
+tracemalloc.stop()
+if importlib.util.find_spec("memray") is None:
+    print("memray is not installed here. `python -m memray run --native search.py` writes what every line allocated.")
+else:
+    print("memray is installed: `python -m memray run --native search.py` writes what every line allocated.")
+
+
+class Memory(keras.callbacks.Callback):
+    """Prints the memory of the process after each epoch: put it into every long run."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        print(f"epoch {epoch}: {psutil.Process().memory_info().rss / 2**20:.0f} MiB")
+
+
+model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(10, activation="softmax")])
+model.compile("adam", "sparse_categorical_crossentropy")
+history = model.fit(np.zeros((64, 8)), np.arange(64) % 10, epochs=3, callbacks=[Memory()], verbose=0)
+
+# %% [markdown]
+# So go from the outside in. First a number from the kernel, after each round: does it grow, and does it go on growing?
+# Then `gc`, to see of which kind there are more objects each round. `tracemalloc` comes last: it names the line, if
+# the memory is Python's or NumPy's.
+
+# %% [markdown]
+# ## What people say
+
+# %% tags=["claims"]
+
+
+def frees(outcome):
+    """Whether a remedy frees what a trained model leaves: its share of the growth, as a verdict."""
+    left = outcome.values["growth"] / kept.values["growth"]
+    return "false" if left > 0.7 else "half true" if left > 0.2 else "true"
+
+
+found, called = references.values, calls.values
+tracemalloc_share = tools.values["tensorflow_by_tracemalloc"] / tools.values["tensorflow_by_psutil"]
+notebook.claims(
+    [
+        (
+            "`del model` and `gc.collect()` free a trained model.",
+            f"growth for each model: {kept.values['growth']:.0f} MiB kept, {dropped.values['growth']:.0f} MiB dropped",
+            frees(dropped),
+        ),
+        (
+            "`clear_session()` cures a search that grows.",
+            f"growth for each model: {cleared.values['growth']:.0f} MiB; after 40 tiny models that were not trained: "
+            f"{called['build']:.1f} MiB without it, {called['build_and_clear']:.1f} MiB with it",
+            frees(cleared),
+        ),
+        (
+            "One process a trial is too expensive.",
+            f"forked: {forked.seconds / 4:.1f} s a trial and {forked.peak_mib:.0f} MiB; "
+            f"new interpreter: {spawned.seconds:.1f} s and {spawned.peak_mib:.0f} MiB",
+            "depends: on how it is started" if spawned.seconds > 1.5 * forked.seconds / 4 else "false",
+        ),
+        (
+            "`predict` in a loop leaks.",
+            f"40 calls: {called['predict']:.1f} MiB and {called['predict_seconds']:.1f} s; "
+            f"model(x): {called['direct_call']:.1f} MiB and {called['direct_call_seconds']:.1f} s",
+            "true" if called["predict"] > 10 else "half true" if called["predict"] > 3 else "false",
+        ),
+        (
+            "Python numbers into a `tf.function` cost memory.",
+            f"40 numbers: {called['python_number']:.1f} MiB; 40 tensors: {called['tensor']:.1f} MiB",
+            "true" if called["python_number"] > called["tensor"] + 1 else "false",
+        ),
+        (
+            "tracemalloc finds every leak.",
+            f"of a TensorFlow buffer of {tools.values['tensorflow_by_psutil']:.0f} MiB it saw "
+            f"{tools.values['tensorflow_by_tracemalloc']:.1f} MiB",
+            "false" if tracemalloc_share < 0.1 else "half true",
+        ),
+        (
+            "Memory that stays after `del` is a leak.",
+            f"{arenas.values['after_del']:.0f} MiB stayed, and making the same again took "
+            f"{arenas.values['made_again'] - arenas.values['after_del']:+.0f} MiB",
+            "false" if arenas.values["made_again"] < 1.2 * arenas.values["made"] else "depends: on the allocator",
+        ),
+    ]
+)
+
+# %% [markdown]
+# ## Your turn
+#
+# Write `search(folder, configurations)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}}
+# pixels in one folder a class. There are eight configurations, such as `{"learning_rate": 0.3, "epochs": 2}`. Train
+# one model with each, measure its accuracy on scans that it was not trained on, and return two things: **the best
+# model**, and
+# **a list of the eight accuracies**, in the order of the configurations. You may train the best one further before you
+# return it.
+#
+# - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
+# - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have. Most configurations do not get
+#   there, and a guess is likely to be wrong.
+# - **Time:** at most {{time_limit}} seconds, search and grading together.
+#
+# `load` and `build` are given, and you may change them. The grader feeds the model raw pixels, from 0 to 255.
+# `%course hint {{number}}` gives a hint.
+
+# %% tags=["graded"]
+# %%graded 11
+import keras
+import numpy as np
+from PIL import Image
+
+
+def load(folder):
+    """All scans as bytes, with their labels, in a random order."""
+    paths = sorted(folder.glob("*/*.jpg"))
+    np.random.default_rng(0).shuffle(paths)
+    return np.stack([np.asarray(Image.open(path)) for path in paths]), np.array([int(p.parent.name) for p in paths])
+
+
+def build(learning_rate):
+    """A compiled model that takes raw pixels."""
+    model = keras.Sequential(
+        [
+            keras.layers.Input((32, 32, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.BatchNormalization(momentum=0.8),
+            *[keras.layers.Dense(1024, activation="relu") for _ in range(4)],
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy")
+    return model
+
+
+def search(folder, configurations):
+    """Try every configuration; return the best model and one validation accuracy for each configuration."""
+    # STARTER: Train and score one model for each configuration, and keep the memory of one model only.
+    # BEGIN SOLUTION
+    keras.utils.set_random_seed(0)
+    x, y = load(folder)
+    model = build(0.001)
+    model.optimizer.build(model.trainable_variables)
+    model.save_weights("start.weights.h5")
+    accuracies = []
+    for configuration in configurations:
+        model.load_weights("start.weights.h5")
+        model.optimizer.learning_rate = configuration["learning_rate"]
+        model.fit(x[:480], y[:480], batch_size=40, epochs=configuration["epochs"], verbose=0)
+        guesses = np.argmax(model(x[480:], training=False), axis=1)
+        accuracies.append(float(np.mean(guesses == y[480:])))
+        print(configuration, f"{accuracies[-1]:.2f}")
+        if accuracies[-1] == max(accuracies):
+            model.save_weights("best.weights.h5")
+    model.load_weights("best.weights.h5")
+    model.fit(x, y, batch_size=40, epochs=4, verbose=0)
+    return model, accuracies
+    # END SOLUTION
+
+
+# %% [markdown] tags=["summary"]
+# ## Summary
+#
+# - A leak is growth that goes on from round to round. High memory that stays level is the allocator's.
+# - A model that was trained with `fit` leaves its variables in the process, whatever you delete. That is TensorFlow's
+#   doing, and it may change: measure your version.
+# - Compile once and reset the state from a file, or give each trial a process. Fork before the first operation, or
+#   start a new interpreter and pay for the import.
+# - Keep numbers and files, not models, `History` objects, tensors, shown values and open figures.
+# - Measure from outside the process first. tracemalloc does not see TensorFlow's buffers.
+#
+# To remember: {{takeaway}}
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# **1. A search dies in its sixth trial, on a line that the first five ran too. Where do you look?**
+#
+# - [ ] At that line :: It did nothing that it had not done five times before.
+# - [x] At what each trial leaves behind :: The growth from trial to trial is the cause, and the line is only where the
+#   budget ended.
+# - [ ] At the sixth configuration :: Possible, but first look whether the memory grew before.
+#
+# **2. Why did `del model` and `gc.collect()` not free a trained model here?**
+#
+# - [ ] The garbage collector is too slow :: It ran to its end, and no model was alive after it.
+# - [ ] Keras keeps a list of all models :: None was found alive, and `clear_session` changed nothing.
+# - [x] A table of TensorFlow held the training graph, and the graph held the variables :: The model's own object was
+#   gone, but not the memory of its variables.
+#
+# **3. You reuse one compiled model for all trials and forget to reset it. What happens?**
+#
+# - [x] Each trial starts from the weights that the trial before left :: After one bad learning rate all later trials
+#   look bad.
+# - [ ] The memory grows :: It does not: that is why the mistake stays unseen.
+# - [ ] Nothing, `fit` starts anew :: `fit` goes on from the weights that are there.
+#
+# **4. What does tracemalloc say about a TensorFlow tensor of 64 MiB?**
+#
+# - [x] Next to nothing :: The buffer comes from TensorFlow's allocator, and tracemalloc follows Python's.
+# - [ ] 64 MiB :: That is what it says about a NumPy array, which reports to it.
+# - [ ] It raises an error :: It cannot see the buffer, so there is nothing to complain about.
+#
+# **5. When is it safe to fork a process that uses TensorFlow?**
+#
+# - [ ] Never :: A child that is forked after the import alone works, and this course's sandbox is made that way.
+# - [x] After the import and before the first operation :: There are no threads yet that the child would miss.
+# - [ ] After the first model has warmed it up :: Then its threads run, and the child has none of them.
+
+# %% tags=["versions"]
+notebook.versions(seed=0)
