@@ -58,22 +58,26 @@ def answer(path: Path) -> submission.Cells:
 
 def crash_cell(lab: labs.LabSpec) -> str:
     """The cell of a lab that crashes, with its magic."""
+    return sandboxed_cells(lab)[-1]
+
+
+def sandboxed_cells(lab: labs.LabSpec) -> list[str]:
+    """The sandboxed cells of a lab down to the one that crashes, with their magics."""
     notebook = nbformat.read(ROOT / "labs" / f"{lab.name}.ipynb", as_version=4)
-    return next(
-        cell.source
-        for cell in notebook.cells
-        if "crash" in cell.metadata.get("tags", []) and cell.source.startswith("%%sandbox")
-    )
+    cells = [cell for cell in notebook.cells if cell.source.startswith("%%sandbox")]
+    first = next(index for index, cell in enumerate(cells) if "crash" in cell.metadata.get("tags", []))
+    return [cell.source for cell in cells[: first + 1]]
 
 
 def crash(lab: labs.LabSpec) -> dict[str, Any]:
-    """Run the crash cell of a lab as its notebook does."""
-    magic, _, source = crash_cell(lab).partition("\n")
+    """Run the crash cell of a lab as its notebook does, after those above it, whose files it may need."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--budget", type=float)
     parser.add_argument("--time-limit", type=float, default=60.0)
-    options, _ = parser.parse_known_args(shlex.split(magic)[1:])
-    outcome = sandbox.run([("crash", source)], budget_mib=options.budget, time_limit=options.time_limit)
+    for cell in sandboxed_cells(lab):
+        magic, _, source = cell.partition("\n")
+        options, _ = parser.parse_known_args(shlex.split(magic)[1:])
+        outcome = sandbox.run([("crash", source)], budget_mib=options.budget, time_limit=options.time_limit)
     where = outcome.where.source if outcome.where else ""
     return {"status": outcome.status, "where": where, "budget_mib": options.budget, "cause": outcome.cause}
 

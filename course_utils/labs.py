@@ -52,8 +52,10 @@ class LabSpec:
     """Whether the hidden images are distorted more strongly than the training images."""
     speedup: float | None = None
     """How many times as fast as a plain loop ``make_dataset`` must give images, in a lab that asks for it."""
+    compress_mib: float | None = None
+    """Where ``compress`` is killed, in a lab that asks for it; the budget is then for loading and predicting."""
     saved_kib: float | None = None
-    """Size of the saved model on disk, in KiB, that the answer may reach; None where it does not matter."""
+    """Size in KiB that the file which ``compress`` writes may reach; None where it does not matter."""
 
     @property
     def cap_mib(self) -> float:
@@ -88,7 +90,7 @@ def parse(text: str) -> dict[str, LabSpec]:
         ValueError: a table lacks a key, has one too many, or its number and name disagree.
     """
     known = {field.name for field in fields(LabSpec)} - {"number"}
-    required = known - {"gpu_budget_mib", "function", "distorted", "speedup", "saved_kib"}
+    required = known - {"gpu_budget_mib", "function", "distorted", "speedup", "compress_mib", "saved_kib"}
     specs = {}
     for number, table in sorted(tomllib.loads(text).items()):
         if missing := sorted(required - table.keys()):

@@ -249,6 +249,61 @@ def test_a_search_returns_a_model_and_an_accuracy_for_each_configuration(monkeyp
         assert f"expected {count} validation accuracies" in graded(("model", accuracies))["problem"]
 
 
+COMPRESS = dataclasses.replace(
+    LAB, function="compress", budget_mib=32, compress_mib=256, saved_kib=100, hidden_count=20, image_size=16
+)
+FILL = "import numpy as np\nfill = lambda mib: np.ones(mib * 131072)\n"
+ZEROS = "def predict(file, paths): return [0] * len(paths)\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "verdict", "words"),
+    [
+        # What compress needs is not graded, and what predict needs is.
+        (
+            f"{FILL}def compress(folder, file): file.write_bytes(b'7' * len(fill(128)))\n{ZEROS}",
+            "over_budget",
+            "16384 of 100 KiB",
+        ),
+        (f"{FILL}def compress(folder, file): fill(128); file.write_bytes(b'7')\n{ZEROS}", "inaccurate", "0 of 100 KiB"),
+        (f"{FILL}def compress(folder, file): fill(999)\n{ZEROS}", "out_of_memory", "While compress ran: It needed"),
+        (
+            f"{FILL}def compress(folder, file): file.write_bytes(b'7')\n"
+            "def predict(file, paths): return fill(128)[: len(paths)]",
+            "out_of_memory",
+            "more than 64 MiB",
+        ),
+        # Only the file reaches the second run, and only the second run gets images.
+        (
+            "from pathlib import Path\ndef compress(folder, file): file.write_bytes(b'7'); Path('more').touch()\n"
+            "def predict(file, paths):\n"
+            "    assert file.read_bytes() == b'7' and not Path('more').exists() and len(paths) == 20\n"
+            "    return [0] * len(paths)",
+            "inaccurate",
+            "",
+        ),
+        (
+            "from course_utils.sandbox.inside import exchange\ndef compress(folder, file):\n"
+            "    assert exchange({'state': 'trained'}) == {}\n"
+            "    exchange({'predictions': [0] * 20}); exchange({'saved_kib': 0})",
+            "raised",
+            "left no file",
+        ),
+        (f"def compress(folder, file): pass; print(file)\n{ZEROS}", "raised", "left no file"),
+        (f"def compress(folder, file): file.symlink_to('/etc/passwd')\n{ZEROS}", "raised", "left no file"),
+        ("def compress(folder, file): file.write_bytes(b'7')", "raised", "Keras cannot load the file"),
+        ("def train(folder): return 1", "raised", "does not define compress(folder, file)"),
+        ("def compress(folder, file): raise NotImplementedError", "not_attempted", "write compress"),
+    ],
+)
+def test_a_compressed_model_is_graded_on_what_serving_it_needs(source, verdict, words):
+    one = grade_source([("graded cell", source)], COMPRESS)
+    assert one["verdict"] == verdict, one["message"]
+    assert words in one["message"]
+    if verdict in ("over_budget", "inaccurate"):
+        assert one["peak_mib"] < 32 and one["score"] <= 50.1
+
+
 def test_predictions_are_taken_in_any_honest_form():
     scores = np.eye(10)[[3, 1]]
     for answer in ([3, 1], (3.0, 1.0), np.array([[3], [1]]), scores, scores.tolist(), np.uint8([3, 1])):

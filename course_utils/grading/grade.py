@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 import os
 import random
@@ -21,6 +23,7 @@ from course_utils.labs import LabSpec
 
 PUBLIC_SEED = 0
 IMAGES = "graded_images"
+MODEL = "model.keras"
 
 
 class CannotGrade(Exception):
@@ -47,20 +50,26 @@ def isolation_level(asked: str) -> str:
     return asked
 
 
-def epilogue(lab: LabSpec, folder: Path) -> str:
+def epilogue(function: str, *paths: Path) -> str:
     """What runs after the learner's code, as text: the strongest isolation keeps the grader's files out of sight.
 
     It has a namespace of its own, so names that the learner has taken ("len", "list") do no harm. A lab that asks
     for another function brings another entry here.
     """
-    entries = {"train": "train_and_predict", "make_dataset": "time_and_train", "search": "search_and_predict"}
-    call = entries[lab.function]
+    entries = {
+        "train": "train_and_predict",
+        "make_dataset": "time_and_train",
+        "search": "search_and_predict",
+        "compress": "compress_only",
+        "predict": "load_and_predict",
+    }
+    call = entries[function]
     text = resources.files("course_utils.grading").joinpath("inside.py").read_text("utf-8")
     return (
         "import builtins as _builtins\n"
         "_grader = {'__name__': 'grader'}\n"
         f"_builtins.exec(_builtins.compile({text!r}, '<grader>', 'exec'), _grader)\n"
-        f"_grader[{call!r}](_builtins.globals(), {str(folder)!r})\n"
+        f"_grader[{call!r}](_builtins.globals(), *{[str(path) for path in paths]!r})\n"
     )
 
 
@@ -103,22 +112,28 @@ def grade_source(
         hidden.chmod(0o700)  # labels are folder names there: not for other users, such as a sandbox's
     except (scans.ScanError, OSError) as error:
         raise CannotGrade(str(error)) from None
+    run = functools.partial(
+        sandbox.run,
+        cells,
+        budget_mib=lab.budget_mib,
+        cap_mib=lab.cap_mib,
+        gpu_budget_mib=lab.gpu_budget_mib,
+        time_limit=lab.time_limit,
+        isolation=isolation,
+        on_output=on_output,
+        on_sample=on_sample,
+    )
     with tempfile.TemporaryDirectory(prefix="graded-", ignore_cleanup_errors=True) as directory:
-        examiner = Examiner(hidden, Path(directory), weighs=lab.saved_kib is not None)
-        outcome = sandbox.run(
-            cells,
-            budget_mib=lab.budget_mib,
-            cap_mib=lab.cap_mib,
-            gpu_budget_mib=lab.gpu_budget_mib,
-            time_limit=lab.time_limit,
-            isolation=isolation,
-            epilogue=epilogue(lab, training),
-            readable=[training],
-            directory=Path(directory),
-            on_message=examiner.answer,
-            on_output=on_output,
-            on_sample=on_sample,
-        )
+        examiner = Examiner(hidden, Path(directory))
+        if lab.function == "compress":
+            outcome = compress_and_serve(run, lab, examiner, training)
+        else:
+            outcome = run(
+                epilogue=epilogue(lab.function, training),
+                readable=[training],
+                directory=Path(directory),
+                on_message=examiner.answer,
+            )
     verdict, points, message = judge(outcome, examiner, lab)
     line = outcome.where if verdict == outcome.status else None
     return make(
@@ -151,6 +166,45 @@ def grade_answer(submission: Submission, answer: Answer, *, isolation: str, seed
     return grade_source(answer.cells, lab, isolation=isolation, seed=seed, **identity, **watch)
 
 
+def compress_and_serve(
+    run: Callable[..., sandbox.Outcome], lab: LabSpec, examiner: Examiner, training: Path
+) -> sandbox.Outcome:
+    """Have a model file written in one run; load it and predict in a fresh one, whose memory is what counts.
+
+    Nothing but the file goes from the one to the other, and only the second gets images. Its outcome has the seconds
+    of both.
+    """
+    with tempfile.TemporaryDirectory(prefix="graded-", ignore_cleanup_errors=True) as directory:
+        file = Path(directory) / MODEL
+        first = run(
+            cap_mib=lab.compress_mib,
+            epilogue=epilogue("compress", training, file),
+            readable=[training],
+            directory=Path(directory),
+            on_message=examiner.note,
+            on_sample=None,
+        )
+        if first.status != "finished":
+            return dataclasses.replace(first, message=f"While compress ran: {first.message}")
+        if examiner.problem:
+            return first
+        try:
+            if file.is_symlink() or not file.is_file():  # a link could lead to what the run itself may not read
+                raise FileNotFoundError
+            served = Path(shutil.copyfile(file, examiner.directory / MODEL))
+        except OSError:
+            examiner.problem = "compress left no file that can be read: write the model to the file that it is given."
+            return first
+    examiner.saved_kib = served.stat().st_size / 1024
+    second = run(
+        time_limit=max(lab.time_limit - first.seconds, 1),
+        epilogue=epilogue("predict", served),
+        directory=examiner.directory,
+        on_message=examiner.answer,
+    )
+    return dataclasses.replace(second, seconds=first.seconds + second.seconds)
+
+
 def judge(outcome: sandbox.Outcome, examiner: Examiner, lab: LabSpec) -> tuple[str, float, str]:
     """Verdict, points of 100, and the sentence for the learner."""
     if outcome.status != "finished":
@@ -172,10 +226,8 @@ def judge(outcome: sandbox.Outcome, examiner: Examiner, lab: LabSpec) -> tuple[s
     points = score.score(peak, lab.budget_mib, lab.cap_mib, accuracy, lab.floor)
     memory = f"The peak is {peak:.0f} of {lab.budget_mib:.0f} MiB"
     hits = f"the accuracy on hidden images is {accuracy:.1%}, and the lab asks for {lab.floor:.0%}{speed}"
-    if lab.saved_kib is not None:
-        if examiner.saved_kib is None:
-            return "raised", 0.0, "The run did not save the model: leave the end of the run to the grader."
-        hits += f"; the saved model takes {examiner.saved_kib:.0f} of {lab.saved_kib:g} KiB"
+    if lab.saved_kib is not None and examiner.saved_kib is not None:
+        hits += f"; the file takes {examiner.saved_kib:.0f} of {lab.saved_kib:g} KiB"
         if examiner.saved_kib > lab.saved_kib:
             advice = " Save fewer or narrower numbers, and no optimizer."
             points = score.score(lab.cap_mib, lab.budget_mib, lab.cap_mib, accuracy, lab.floor)  # none for memory
@@ -192,10 +244,9 @@ def judge(outcome: sandbox.Outcome, examiner: Examiner, lab: LabSpec) -> tuple[s
 class Examiner:
     """Answers a graded run from outside: hands out images without labels, takes predictions, keeps the labels."""
 
-    def __init__(self, hidden: Path, directory: Path, *, weighs: bool = False) -> None:
+    def __init__(self, hidden: Path, directory: Path) -> None:
         self.hidden = hidden
         self.directory = directory
-        self.weighs = weighs
         self.saved_kib: float | None = None
         self.labels: list[int] = []
         self.accuracy: float | None = None
@@ -208,15 +259,17 @@ class Examiner:
             if not self.labels:
                 self.labels = self._hand_out()
             images = [f"{IMAGES}/{number:05d}.jpg" for number in range(len(self.labels))]
-            return {"images": images, "size": self.weighs}
+            return {"images": images}
         if "lap" in message:
             self.laps = [*self.laps[: len(LAPS)], (str(message["lap"]), message["processor_seconds"])]
-        elif "saved_kib" in message:
-            self.saved_kib = float(message["saved_kib"])
-        elif "problem" in message:
-            self.problem = self.problem or str(message["problem"])[:1000]
         elif "predictions" in message:
             self._mark(message["predictions"])
+        return self.note(message)
+
+    def note(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Take a problem, and nothing else: for a run that gets no images."""
+        if "problem" in message:
+            self.problem = self.problem or str(message["problem"])[:1000]
         return {}
 
     def speedup(self) -> float | None:
