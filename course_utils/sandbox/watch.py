@@ -51,8 +51,8 @@ def run(
     killed when it needs more than ``cap_mib`` (default: ``budget_mib``) above its baseline, or more than
     ``time_limit`` seconds. ``epilogue`` runs after it in the same namespace and is never shown as the learner's.
     ``readable`` folders are visible inside. ``directory`` is the working directory, by default a temporary one that
-    is removed afterwards. ``on_message`` answers `course_utils.sandbox.inside.exchange`; it is given the question and, as
-    ``processor_seconds``, the processor time that the run has taken so far, as the kernel counts it.
+    is removed afterwards. ``on_message`` answers `course_utils.sandbox.inside.exchange`; it is given the question
+    and, as ``processor_seconds``, the processor time that the run has taken so far, as the kernel counts it.
 
     Raises `IsolationUnavailable`, `course_utils.memory.MeterUnavailable` and ValueError, with a sentence, before
     anything runs. A KeyboardInterrupt ends the run and is raised again.
