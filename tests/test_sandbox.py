@@ -268,7 +268,7 @@ def test_the_owner_learns_how_much_processor_time_a_run_took() -> None:
         exchange({})
         time.sleep(0.5)
         exchange([])
-        code = "import time\nwhile time.process_time() < 0.5: pass"
+        code = "import time\\nwhile time.process_time() < 0.5: pass"
         subprocess.run([sys.executable, "-c", code], check=True)
         exchange({})
         """,
