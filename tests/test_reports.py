@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from xml.etree import ElementTree
 
 from course_utils import reports
 from course_utils.grading.record import make, validate
@@ -37,5 +38,43 @@ def test_csv_has_a_row_a_record_and_no_formula(tmp_path):
 def test_writing_leaves_nothing_half_done(tmp_path):
     reports.write(list(records()), tmp_path)
     reports.write([], tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "results.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "memory-accuracy.svg",
+        "results.csv",
+        "results.json",
+    ]
     assert json.loads((tmp_path / "results.json").read_text()) == []
+
+
+def test_the_picture_has_a_panel_a_lab_and_a_mark_an_answer(tmp_path):
+    asked = {"budget_mib": 100.0, "floor": 0.9}
+    given = [
+        make(verdict="passed", message="So.", student="<b>&ada\x1b", lab="13", peak_mib=80.0, accuracy=0.95, **asked),
+        make(verdict="over_budget", message="So.", student="bob", lab="13", peak_mib=120.0, accuracy=0.95, **asked),
+        make(verdict="out_of_memory", message="So.", student="cy", lab="13", peak_mib=200.0, **asked),
+        make(verdict="passed", message="So.", student="cy", lab="01", peak_mib=50.0, accuracy=0.8, **asked),
+        make(verdict="rejected", message="So.", student="di", lab="13"),
+    ]
+    reports.write(given, tmp_path)
+    picture = ElementTree.fromstring((tmp_path / "memory-accuracy.svg").read_text())
+    drawn = [element.tag.rpartition("}")[2] for element in picture.iter()]
+    texts = [element.text for element in picture.iter() if element.text]
+    assert drawn.count("circle") == 3  # and a cross for the one without an accuracy
+    assert "Lab 01: accuracy against peak memory" in texts
+    assert "<b>&ada: 80 MiB, 95.0%, passed" in texts
+    assert "cy: 200 MiB, no accuracy, out of memory" in texts
+    assert "di" not in "".join(texts).split()
+
+
+def test_a_large_class_is_not_named_in_the_picture(tmp_path):
+    asked = {
+        "verdict": "passed",
+        "message": "So.",
+        "lab": "13",
+        "peak_mib": 80.0,
+        "budget_mib": 100.0,
+        "accuracy": 0.95,
+    }
+    picture = reports.scatter.as_svg([make(student=f"student {number}", floor=0.9, **asked) for number in range(99)])
+    assert picture.count("<circle") == 99
+    assert picture.count("student 7:") == 1  # for the pointer alone

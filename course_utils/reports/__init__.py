@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from course_utils.grading.record import Record
-from course_utils.reports import tables
+from course_utils.reports import scatter, tables
 
 REPORTS: dict[str, Callable[[Sequence[Record]], str]] = {
     "results.json": tables.as_json,
     "results.csv": tables.as_csv,
+    "memory-accuracy.svg": scatter.as_svg,
 }
 
 
