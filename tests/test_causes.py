@@ -319,6 +319,12 @@ def test_the_biggest_arrays_help_where_the_line_does_not():
     assert causes.from_code("") is None
 
 
+def test_a_division_in_float32_is_not_taken_for_float64():
+    assert causes.from_code('pixels = np.asarray(image, dtype="float32") / 255') is None
+    text = "y = tf.cast(y, tf.float32)\nx = x / 255\nYour session crashed after using all available RAM."
+    assert causes.explain(text).cause == "float64_data"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

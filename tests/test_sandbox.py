@@ -54,6 +54,21 @@ def test_death_names_the_line_the_peak_and_the_arrays(level: str) -> None:
     assert "images" in outcome.post_mortem()
 
 
+def test_a_list_of_pairs_is_weighed_by_its_arrays() -> None:
+    outcome = run(
+        """
+        import numpy as np
+        pairs = []
+        for index in range(100_000):
+            pairs.append((np.ones((96, 96, 3), "float32"), index % 10))
+        """
+    )
+    assert outcome.status == "out_of_memory"
+    assert outcome.live[0]["name"] == "pairs"
+    assert "float32 array (96, 96, 3)" in outcome.live[0]["what"]
+    assert outcome.live[0]["mib"] > 100
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_death_inside_one_long_c_call(level: str) -> None:
     outcome = run("import numpy as np\n\ndef fill():\n    return np.ones(2**33, np.uint8)\n\nfill()", isolation=level)

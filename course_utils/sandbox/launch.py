@@ -36,9 +36,6 @@ class Zygote:
             if level == "bwrap":
                 assert directory is not None
                 command = isolation.bwrap_command(directory, readable) + command
-            variables = isolation.environment(level)
-            package_parent = str(Path(__file__).resolve().parents[2])
-            variables["PYTHONPATH"] = os.pathsep.join(filter(None, [package_parent, variables.get("PYTHONPATH")]))
             self._process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],

@@ -67,10 +67,14 @@ def weigh(variables: dict[str, Any], found: dict[int, dict[str, Any]]) -> None:
 
 
 def size_of(value: Any) -> tuple[str, int] | None:
-    """Return a description and the bytes of an array, a tensor or a list of equal arrays; else None."""
+    """Return a description and the bytes of an array, a tensor, or a list of equal arrays or of pairs with one."""
     if type(value) in (list, tuple) and value:
-        first = size_of(value[0]) if type(value[0]) not in (list, tuple) else None
-        return (f"{type(value).__name__} of {len(value):,} x {first[0]}", first[1] * len(value)) if first else None
+        members = value[0][:4] if type(value[0]) in (list, tuple) else value[:1]
+        arrays = [size for member in members if type(member) not in (list, tuple) and (size := size_of(member))]
+        if not arrays:
+            return None
+        first = max(arrays, key=lambda size: size[1])
+        return f"{type(value).__name__} of {len(value):,} x {first[0]}", first[1] * len(value)
     kind = type(value)
     if kind.__module__.split(".")[0] not in ("numpy", "tensorflow") or not hasattr(value, "shape"):
         return None

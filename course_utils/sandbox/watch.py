@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from course_utils import memory
-from course_utils.sandbox import evidence, isolation, launch
+from course_utils.sandbox import evidence, launch
+from course_utils.sandbox.isolation import resolve
 from course_utils.sandbox.outcome import Outcome
 
 Cells = str | Sequence[tuple[str, str]]
@@ -61,7 +62,7 @@ def run(
         raise ValueError("A sandbox needs a budget in MiB and a time limit in seconds, both above 0.")
     cells = [("cell", code)] if isinstance(code, str) else list(code)
     cells = [(safe_name(name), source) for name, source in cells]
-    level = _resolve(isolation)
+    level = resolve(isolation)
     # mkdtemp and not TemporaryDirectory: the learner's files may be unreadable, which must not break the clean-up.
     folder = Path(directory or tempfile.mkdtemp(prefix="sandbox-")).resolve()
     paths = [Path(path).resolve() for path in readable]
@@ -78,10 +79,6 @@ def run(
     finally:
         if directory is None:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _resolve(level: str) -> str:
-    return isolation.resolve(level)
 
 
 def safe_name(name: str) -> str:
