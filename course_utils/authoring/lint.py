@@ -16,7 +16,18 @@ from course_utils.authoring import quiz
 from course_utils.authoring.notebooks import SUFFIX, build, repository
 from course_utils.authoring.source import ROLES, Cell, Source, SourceError, paths, read
 
-PROPER_NAMES = {"Adam", "Codespaces", "Colab", "Gradescope", "Jupyter", "Keras", "Linux", "Python", "Binder"}
+PROPER_NAMES = {
+    "Adam",
+    "Codespaces",
+    "Colab",
+    "Datasets",
+    "Gradescope",
+    "Jupyter",
+    "Keras",
+    "Linux",
+    "Python",
+    "Binder",
+}
 """Words that keep their capital inside a heading. Those with two, such as TensorFlow, keep them anyway."""
 
 _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)

@@ -1,0 +1,702 @@
+# %% [markdown]
+# # TensorFlow Datasets
+#
+# TensorFlow Datasets (TFDS) gives you data as ready-made `tf.data` pipelines, and a recipe to speed them up: cache,
+# then shuffle everything. In this lab you crash that recipe on data that is too big for it, and find out which word to
+# change.
+#
+# **Objectives**
+#
+# - Read your own files with TFDS, without a network: `tfds.ImageFolder`, and a small builder of your own.
+# - Cut splits, and choose with `ReadConfig` how they are read.
+# - Cache and shuffle encoded pictures with `SkipDecoding`, and switch off a cache that you never asked for.
+#
+# **Prerequisites**
+#
+# - You know that an array takes count x height x width x channels x itemsize bytes (lab 01).
+# - You know what `map`, `cache`, `shuffle` and `batch` do in `tf.data` (lab 05 is all about them).
+
+# %% [markdown]
+# ## Before you begin
+#
+# TFDS needs the package `tensorflow-metadata`. The version in Colab may be too new for the `protobuf` beside it. Then
+# `import tensorflow_datasets` shows a long message, seems to work, and leaves you an empty module: "no attribute
+# 'ImageFolder'". The next cell puts that right in Colab, and does nothing elsewhere.
+
+# %%
+import importlib.metadata
+import subprocess
+import sys
+
+works = "1.17.3"
+found = importlib.metadata.version("tensorflow-metadata")
+if "google.colab" in sys.modules and found != works:
+    package = f"tensorflow-metadata=={works}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", package], check=True)
+    print(f"In place of tensorflow-metadata {found} you have {works} now.")
+else:
+    print(f"tensorflow-metadata {found} stays as it is.")
+
+# %% [markdown]
+# ## The scans
+#
+# You work with a thousand scans of 96 x 96 pixels. TFDS can hold them in three forms:
+
+# %%
+from course_utils import notebook, scans
+
+folder = scans.load("train", count=1000, size=96)
+encoded_mib = sum(path.stat().st_size for path in folder.glob("*/*.jpg")) / 2**20
+bytes_mib = 1000 * 96 * 96 * 3 / 2**20
+floats_mib = 4 * bytes_mib
+print(f"encoded, as JPEG: {encoded_mib:6.1f} MiB")
+print(f"decoded, uint8:   {bytes_mib:6.1f} MiB")
+print(f"scaled, float32:  {floats_mib:6.1f} MiB")
+
+# %% [markdown] tags=["predict"]
+# ## Predict
+#
+# The cell below is the recipe from the TFDS guide: normalize, cache, shuffle with a buffer as large as the split,
+# batch, prefetch. The guide offers it for data that fits in memory, and that is the part that gets lost when it is
+# copied.
+#
+# How much memory does it need for the thousand scans? Write your number in MiB after `--predict`, in place of the 26.
+
+# %% [markdown]
+# ## Crash
+#
+# `tfds.ImageFolder` reads a folder of splits, with a folder for each class in them. The scans have one folder a class,
+# so a link called `train` makes a split of them.
+
+# %% tags=["crash"]
+# %%sandbox --budget 128 --predict 26 --into crash
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+
+Path("scans").mkdir()
+Path("scans/train").symlink_to(scans.load("train", count=1000, size=96))
+builder = tfds.ImageFolder("scans", shape=(96, 96, 3))
+
+
+def scale(pixels, label):
+    return tf.cast(pixels, tf.float32) / 255, label
+
+
+dataset = builder.as_dataset(split="train", as_supervised=True)
+dataset = dataset.map(scale, num_parallel_calls=tf.data.AUTOTUNE)
+size = builder.info.splits["train"].num_examples
+
+model = keras.Sequential(
+    [
+        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile("adam", "sparse_categorical_crossentropy")
+history = model.fit(dataset.cache().shuffle(size).batch(32).prefetch(tf.data.AUTOTUNE), verbose=0)
+
+# %% [markdown]
+# The post-mortem names the line that trains. A pipeline does nothing until someone reads from it, so this is where it
+# fills up, before the model has seen one batch.
+
+# %% [markdown]
+# ## Explain
+#
+# Four cells, without a model, take the recipe apart: the import alone; the same pipeline with neither cache nor
+# shuffle; with the cache; and the whole recipe.
+
+# %% tags=["explain"]
+# %%sandbox --budget 384 --into imported
+import tensorflow_datasets as tfds
+
+assert tfds.ImageFolder
+
+# %% tags=["explain"]
+# %%sandbox --budget 384 --into plain
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+
+Path("scans").mkdir()
+Path("scans/train").symlink_to(scans.load("train", count=1000, size=96))
+builder = tfds.ImageFolder("scans", shape=(96, 96, 3))
+
+
+def scale(pixels, label):
+    return tf.cast(pixels, tf.float32) / 255, label
+
+
+dataset = builder.as_dataset(split="train", as_supervised=True)
+dataset = dataset.map(scale, num_parallel_calls=tf.data.AUTOTUNE)
+dataset = dataset.batch(32).prefetch(tf.data.AUTOTUNE)
+for _ in range(2):
+    for _batch in dataset:
+        pass
+
+# %% tags=["explain"]
+# %%sandbox --budget 384 --into cached
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+
+Path("scans").mkdir()
+Path("scans/train").symlink_to(scans.load("train", count=1000, size=96))
+builder = tfds.ImageFolder("scans", shape=(96, 96, 3))
+
+
+def scale(pixels, label):
+    return tf.cast(pixels, tf.float32) / 255, label
+
+
+dataset = builder.as_dataset(split="train", as_supervised=True)
+dataset = dataset.map(scale, num_parallel_calls=tf.data.AUTOTUNE)
+dataset = dataset.cache()
+dataset = dataset.batch(32).prefetch(tf.data.AUTOTUNE)
+for _ in range(2):
+    for _batch in dataset:
+        pass
+
+# %% tags=["explain"]
+# %%sandbox --budget 384 --into recipe
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+
+Path("scans").mkdir()
+Path("scans/train").symlink_to(scans.load("train", count=1000, size=96))
+builder = tfds.ImageFolder("scans", shape=(96, 96, 3))
+
+
+def scale(pixels, label):
+    return tf.cast(pixels, tf.float32) / 255, label
+
+
+dataset = builder.as_dataset(split="train", as_supervised=True)
+dataset = dataset.map(scale, num_parallel_calls=tf.data.AUTOTUNE)
+dataset = dataset.cache()
+dataset = dataset.shuffle(builder.info.splits["train"].num_examples)
+dataset = dataset.batch(32)
+dataset = dataset.prefetch(tf.data.AUTOTUNE)
+for _ in range(2):
+    for _batch in dataset:
+        pass
+
+# %% tags=["explain"]
+rows = {
+    "import tensorflow_datasets": imported.peak_mib,
+    "the pipeline without a cache": plain.peak_mib - imported.peak_mib,
+    "the cache: 1000 scans as float32": floats_mib,
+}
+for name, size in rows.items():
+    print(f"{name:<36}{size:8.1f} MiB")
+expected = sum(rows.values())
+difference = 100 * (recipe.peak_mib - expected) / expected
+print(f"{'expected at the peak':<36}{expected:8.1f} MiB")
+print(f"{'measured, the whole recipe':<36}{recipe.peak_mib:8.1f} MiB, {difference:+.1f} % from what we expected")
+print(f"{'measured, without the shuffle':<36}{cached.peak_mib:8.1f} MiB")
+
+# %% [markdown]
+# There is no row for the shuffle buffer. It holds a thousand pictures too, but the same ones that the cache holds: in
+# memory there is one copy of each. So it is the cache that kills this recipe, and the normalizing before it, which
+# makes every picture four times as large.
+
+# %% [markdown]
+# ## Fix it, step by step
+#
+# ### Step 1: shuffle everything, without the cache
+#
+# Take the `cache` line out of the recipe, and look at the peak again. Now nothing shares the buffer.
+
+# %%
+# %%sandbox --budget 384 --into shuffled
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+
+Path("scans").mkdir()
+Path("scans/train").symlink_to(scans.load("train", count=1000, size=96))
+builder = tfds.ImageFolder("scans", shape=(96, 96, 3))
+
+
+def scale(pixels, label):
+    return tf.cast(pixels, tf.float32) / 255, label
+
+
+dataset = builder.as_dataset(split="train", as_supervised=True)
+dataset = dataset.map(scale, num_parallel_calls=tf.data.AUTOTUNE)
+dataset = dataset.shuffle(builder.info.splits["train"].num_examples)
+dataset = dataset.batch(32).prefetch(tf.data.AUTOTUNE)
+for _ in range(2):
+    for _batch in dataset:
+        pass
+
+# %% [markdown]
+# Nothing is saved: the buffer holds every picture as floats, as the cache did. The curve shows more. Each epoch fills a
+# new buffer, and the second one rises before the memory of the first has all gone back to the system. So this needs
+# even more than the recipe.
+#
+# ### Step 2: shuffle the files
+#
+# `shuffle_files=True` has `ImageFolder` shuffle the file names instead, anew in each epoch. Without it, `ImageFolder`
+# mixes the names once, always in the same way.
+
+# %%
+# %%sandbox --budget 384 --into files
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+
+Path("scans").mkdir()
+Path("scans/train").symlink_to(scans.load("train", count=1000, size=96))
+builder = tfds.ImageFolder("scans", shape=(96, 96, 3))
+
+
+def scale(pixels, label):
+    return tf.cast(pixels, tf.float32) / 255, label
+
+
+dataset = builder.as_dataset(split="train", as_supervised=True, shuffle_files=True)
+dataset = dataset.map(scale, num_parallel_calls=tf.data.AUTOTUNE)
+dataset = dataset.batch(32).prefetch(tf.data.AUTOTUNE)
+for _ in range(2):
+    for _batch in dataset:
+        pass
+
+# %% [markdown]
+# ### Step 3: keep the recipe, skip the decoding
+#
+# `SkipDecoding` leaves the pictures as they are in the files. Cache that, shuffle that, all of it, and decode
+# afterwards. The recipe is the same as in the crash. Only what flows through it is small.
+
+# %%
+# %%sandbox --budget 384 --into encoded
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+
+Path("scans").mkdir()
+Path("scans/train").symlink_to(scans.load("train", count=1000, size=96))
+builder = tfds.ImageFolder("scans", shape=(96, 96, 3))
+image = builder.info.features["image"]
+
+
+def decode(encoded, label):
+    return tf.cast(image.decode_example(encoded), tf.float32) / 255, label
+
+
+dataset = builder.as_dataset(split="train", as_supervised=True, decoders={"image": tfds.decode.SkipDecoding()})
+dataset = dataset.cache().shuffle(builder.info.splits["train"].num_examples)
+dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2)
+for _ in range(2):
+    for _batch in dataset:
+        pass
+
+# %% [markdown]
+# ### Step 4: a builder of your own
+#
+# `ImageFolder` reads the files where they are. A builder of your own packs them once into TFRecord shards, with names,
+# types and splits. Three methods are enough: what an example looks like, which splits there are, and the examples one
+# by one, as a generator. The images are given as paths, so nothing is decoded on the way. No network is needed. The
+# message "Downloading and preparing" is printed all the same.
+#
+# Splits are then cut with text, as in `train[:80%]`. `ImageFolder` has no such cuts: there you make two folders.
+
+# %%
+# %%sandbox --budget 384 --into built
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+
+class Digits(tfds.core.GeneratorBasedBuilder):
+    """Scans of handwritten digits, from a local folder."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        image = tfds.features.Image(shape=(96, 96, 3), encoding_format="jpeg")
+        features = {"image": image, "label": tfds.features.ClassLabel(num_classes=10)}
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(scans.load("train", count=1000, size=96))}
+
+    def _generate_examples(self, folder):
+        for path in sorted(folder.glob("*/*.jpg")):
+            yield f"{path.parent.name}/{path.name}", {"image": path, "label": int(path.parent.name)}
+
+
+tfds.disable_progress_bar()
+offline = tfds.download.DownloadConfig(try_download_gcs=False, num_shards=4)
+builder = Digits(data_dir="prepared")
+builder.download_and_prepare(download_config=offline)
+
+for split in ("train[:80%]", "train[80%:]", "train[:100]"):
+    print(split, builder.info.splits[split].num_examples)
+report(shards=builder.info.splits["train"].num_shards, stored_mib=round(builder.info.dataset_size / 2**20, 1))
+
+Path("scans").mkdir()
+Path("scans/train").symlink_to(scans.load("train", count=1000, size=96))
+try:
+    tfds.ImageFolder("scans").as_dataset(split="train[:80%]")
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# ### Step 5: the cache that you did not ask for
+#
+# Reading what a builder has prepared comes with a surprise. TFDS caches "small" data sets by itself. Small means up to
+# 250 MiB, counted as stored, and what it caches is decoded. The next two cells read the same shards twice. The second
+# one says no, in a `ReadConfig`.
+
+# %%
+# %%sandbox --budget 384 --into autocached
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+
+
+class Digits(tfds.core.GeneratorBasedBuilder):
+    """Scans of handwritten digits, from a local folder."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        image = tfds.features.Image(shape=(96, 96, 3), encoding_format="jpeg")
+        features = {"image": image, "label": tfds.features.ClassLabel(num_classes=10)}
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(scans.load("train", count=1000, size=96))}
+
+    def _generate_examples(self, folder):
+        for path in sorted(folder.glob("*/*.jpg")):
+            yield f"{path.parent.name}/{path.name}", {"image": path, "label": int(path.parent.name)}
+
+
+tfds.disable_progress_bar()
+offline = tfds.download.DownloadConfig(try_download_gcs=False, num_shards=4)
+builder = Digits(data_dir="prepared")
+builder.download_and_prepare(download_config=offline)
+
+dataset = builder.as_dataset(split="train", as_supervised=True)
+for _ in range(2):
+    for _batch in dataset.batch(32):
+        pass
+
+# %%
+# %%sandbox --budget 384 --into not_cached
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+
+
+class Digits(tfds.core.GeneratorBasedBuilder):
+    """Scans of handwritten digits, from a local folder."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        image = tfds.features.Image(shape=(96, 96, 3), encoding_format="jpeg")
+        features = {"image": image, "label": tfds.features.ClassLabel(num_classes=10)}
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(scans.load("train", count=1000, size=96))}
+
+    def _generate_examples(self, folder):
+        for path in sorted(folder.glob("*/*.jpg")):
+            yield f"{path.parent.name}/{path.name}", {"image": path, "label": int(path.parent.name)}
+
+
+tfds.disable_progress_bar()
+offline = tfds.download.DownloadConfig(try_download_gcs=False, num_shards=4)
+builder = Digits(data_dir="prepared")
+builder.download_and_prepare(download_config=offline)
+
+reading = tfds.ReadConfig(try_autocache=False)
+dataset = builder.as_dataset(split="train", as_supervised=True, read_config=reading)
+for _ in range(2):
+    for _batch in dataset.batch(32):
+        pass
+
+# %%
+grows = bytes_mib / built.values["stored_mib"]
+added = autocached.peak_mib - not_cached.peak_mib
+print(f"Decoding makes these scans {grows:.1f} times as large as they are stored.")
+print(f"The cache added {added:.0f} MiB; the decoded scans are {bytes_mib:.0f} MiB.")
+print(f"At this rate, 250 MiB on disk would become {250 * grows / 1024:.1f} GiB of cache, without a word in your code.")
+
+# %% [markdown]
+# ### Step 6: other read options
+#
+# `ReadConfig` has more. The cell counts what three of them do, on four shards and on the default of one:
+#
+# - `shuffle_files=True` shuffles the order of the shards. With one shard there is nothing to shuffle.
+# - `shuffle_seed` makes that order repeatable.
+# - `add_tfds_id` tells you where each example is stored, so that you can find the one that spoils your training.
+
+# %%
+# %%sandbox --budget 384 --into options
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+
+class Digits(tfds.core.GeneratorBasedBuilder):
+    """Scans of handwritten digits, from a local folder."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        image = tfds.features.Image(shape=(96, 96, 3), encoding_format="jpeg")
+        features = {"image": image, "label": tfds.features.ClassLabel(num_classes=10)}
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(scans.load("train", count=1000, size=96))}
+
+    def _generate_examples(self, folder):
+        for path in sorted(folder.glob("*/*.jpg")):
+            yield f"{path.parent.name}/{path.name}", {"image": path, "label": int(path.parent.name)}
+
+
+tfds.disable_progress_bar()
+offline = tfds.download.DownloadConfig(try_download_gcs=False, num_shards=4)
+four = Digits(data_dir="four_shards")
+four.download_and_prepare(download_config=offline)
+one = Digits(data_dir="one_shard")
+one.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+
+tf.get_logger().setLevel("ERROR")  # add_tfds_id brings a deprecation warning of its own
+
+
+def order(builder, **options):
+    reading = tfds.ReadConfig(try_autocache=False, add_tfds_id=True, **options)
+    dataset = builder.as_dataset(split="train", shuffle_files=True, read_config=reading)
+    return [bytes(example["tfds_id"].numpy()).decode() for example in dataset.take(100)]
+
+
+report(
+    one_shard_differs=int(order(one) != order(one)),
+    four_shards_seeded_differ=int(order(four, shuffle_seed=0) != order(four, shuffle_seed=0)),
+    four_shards_two_seeds_differ=int(order(four, shuffle_seed=0) != order(four, shuffle_seed=1)),
+)
+print(order(four, shuffle_seed=0)[0])
+
+# %%
+for name, differs in options.values.items():
+    print(f"{name.replace('_', ' '):<32}{'yes' if differs else 'no'}")
+
+# %% [markdown]
+# ### Step 7: a public data set, if you are in Colab
+#
+# The code of step 3 works for every image data set of the TFDS catalogue. This cell fetches MNIST, about 12 MB, and
+# needs a network, so it does nothing until you change `False` to `True` in its first line. It was not run to make this
+# page.
+
+# %%
+# %%sandbox --budget 384 --into public
+download = False
+
+if not download:
+    print("Skipped: nothing is fetched while download is False.")
+else:
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder("mnist", data_dir="downloaded")
+    builder.download_and_prepare()
+    image = builder.info.features["image"]
+
+    def decode(encoded, label):
+        return tf.cast(image.decode_example(encoded), tf.float32) / 255, label
+
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    dataset = builder.as_dataset(split="train", as_supervised=True, decoders=decoders)
+    dataset = dataset.shuffle(builder.info.splits["train"].num_examples)
+    for images, labels in dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(32):
+        print(images.shape, labels.shape)
+        break
+
+# %% [markdown]
+# ### The steps beside each other
+
+# %%
+steps = {
+    "no cache, no shuffle": plain,
+    "the recipe": recipe,
+    "shuffle without cache": shuffled,
+    "shuffle_files": files,
+    "recipe, SkipDecoding": encoded,
+    "own builder": autocached,
+    "own builder, autocache off": not_cached,
+}
+notebook.compare(steps, alt="Memory over time of seven ways to read a thousand scans with TensorFlow Datasets")
+
+# %% [markdown]
+# ## What people say
+
+# %% tags=["claims"]
+by_shuffle = recipe.peak_mib - cached.peak_mib
+by_recipe = recipe.peak_mib - plain.peak_mib
+by_encoded = encoded.peak_mib - plain.peak_mib
+share = imported.peak_mib / crash.budget_mib
+notebook.claims(
+    [
+        (
+            "Cache, then shuffle everything, is how to read a TFDS data set.",
+            f"{by_recipe:+.0f} MiB for floats, {by_encoded:+.0f} MiB for encoded pictures",
+            "depends: on what is cached" if by_recipe > 2 * max(by_encoded, 1) else "true",
+        ),
+        (
+            "The large shuffle buffer is what fills the memory.",
+            f"behind cache(): {by_shuffle:+.0f} MiB; without the cache: {shuffled.peak_mib - plain.peak_mib:+.0f} MiB",
+            "depends: behind a cache in memory it shares" if by_shuffle < floats_mib / 3 else "true",
+        ),
+        (
+            "TFDS reads from disk, so it needs no memory.",
+            f"own builder as it comes: {added:+.0f} MiB beside try_autocache=False",
+            "false: it caches small data sets" if added > bytes_mib / 3 else "true",
+        ),
+        (
+            "import tensorflow_datasets is heavy.",
+            f"{imported.peak_mib:.0f} MiB on top of TensorFlow",
+            "false" if share < 0.15 else "true",
+        ),
+    ]
+)
+
+# %% [markdown]
+# ## Your turn
+#
+# Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
+# a class, as `folder/<class 0..9>/*.jpg`. Read them with TFDS, and return a trained Keras model.
+#
+# - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
+# - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
+# - **Time:** at most {{time_limit}} seconds, training and grading together.
+#
+# The working directory is yours to write in. The grader feeds your model raw pixels, from 0 to 255. Any technique that
+# meets the three is right. `%course hint {{number}}` gives a hint.
+
+# %% tags=["graded"]
+# %%graded 06
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+
+def train(folder):
+    """Train on folder/<class>/*.jpg, read with TFDS, and return a Keras model that takes raw pixels from 0 to 255."""
+    # STARTER: Read the scans with TFDS without holding them all decoded, train a model, and return it.
+    # BEGIN SOLUTION
+    keras.utils.set_random_seed(0)
+    root = Path("splits")
+    root.mkdir(exist_ok=True)
+    (root / "train").symlink_to(folder)
+    builder = tfds.ImageFolder(str(root), shape=(96, 96, 3))
+    image = builder.info.features["image"]
+
+    def decode(encoded, label):
+        return image.decode_example(encoded), label
+
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    dataset = builder.as_dataset(split="train", as_supervised=True, decoders=decoders)
+    dataset = dataset.cache().shuffle(builder.info.splits["train"].num_examples)
+    dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((96, 96, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(8, 5, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
+    model.fit(dataset, epochs=4, verbose=2)
+    return model
+    # END SOLUTION
+
+
+# %% [markdown] tags=["summary"]
+# ## Summary
+#
+# - `tfds.ImageFolder` reads local pictures, and a builder of your own packs them. Both work offline.
+# - A cache keeps what comes before it. Behind `SkipDecoding` that is the file, not the pixels.
+# - A shuffle buffer behind a cache in memory shares its pictures. Without the cache it holds them itself.
+# - TFDS caches data sets of up to 250 MiB on disk by itself, decoded. `try_autocache=False` says no.
+# - `shuffle_files` shuffles shards. With one shard it does nothing.
+#
+# To remember: {{takeaway}}
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# **1. Your data set takes 200 MiB of JPEG files in TFRecord shards. What does `as_dataset` cache by default?**
+#
+# - [ ] Nothing, unless you call `cache()` :: TFDS calls it for you where the stored size is at most 250 MiB.
+# - [x] All pictures, decoded :: The limit looks at the stored size, and the cache holds what comes out of the decoding.
+# - [ ] 200 MiB of JPEG files :: It would with `SkipDecoding`.
+#
+# **2. Where does `shuffle(n)` with the whole split cost least?**
+#
+# - [x] Before the decoding, on encoded pictures :: The buffer holds small things.
+# - [ ] Behind `batch` :: It holds batches there, and shuffles whole batches.
+# - [ ] After the cast to `float32` :: It holds floats there, the largest form of all.
+#
+# **3. What do you change to use half of an `ImageFolder` split for validation?**
+#
+# - [ ] `split="train[:50%]"` :: `ImageFolder` knows no cuts, and raises an error.
+# - [x] The folders: one for each split :: Links are enough. A builder of your own can be cut with text.
+# - [ ] `ReadConfig(split=0.5)` :: There is no such option.
+
+# %% tags=["versions"]
+notebook.versions(seed=0)
