@@ -1,0 +1,630 @@
+# %% [markdown]
+# # Mixed precision
+#
+# A batch that is too large in `float32` fits when its activations take two bytes instead of four. In this lab you
+# switch the precision with one line, see what that line does not halve, and find three ways to lose what you gained.
+#
+# **Objectives**
+#
+# - Tell what a dtype policy halves, and what stays `float32`.
+# - Choose between `mixed_float16` and `mixed_bfloat16` by the device.
+# - See numbers overflow and vanish in half precision, and know what loss scaling does about it.
+# - Find a stray `float64` or `float32` that undoes the saving.
+#
+# **Prerequisites**
+#
+# - Lab 02: activations grow with the batch.
+# - You know what a convolution and an optimizer are. You need no GPU.
+
+# %%
+from course_utils import notebook, sandbox, scans
+
+folder = scans.load("train", count=256, size=96)
+print(f"{len(list(folder.glob('*/*.jpg')))} scans of 96 x 96 pixels are ready.")
+
+# %% [markdown] tags=["predict"]
+# ## Predict
+#
+# The network below has one convolution of 32 filters at full resolution, and a few small layers behind it. It trains
+# on 128 scans at once.
+#
+# How much memory will that need at its peak? Write your number in MiB after `--predict`, in place of the 100 that
+# stands there, and run the cell.
+
+# %% [markdown]
+# ## Crash
+
+# %% tags=["crash"]
+# %%sandbox --budget 320 --predict 100 --into crash
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+paths = sorted(scans.load("train", count=256, size=96).glob("*/*.jpg"))[:128]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+inputs = keras.Input((96, 96, 3))
+features = keras.layers.Rescaling(1 / 255)(inputs)
+features = keras.layers.Conv2D(32, 3, padding="same")(features)
+features = keras.ops.relu(features)
+features = keras.layers.AveragePooling2D(4)(features)
+for filters, strides in ((32, 1), (64, 2), (64, 1)):
+    features = keras.layers.BatchNormalization(momentum=0.8)(features)
+    features = keras.layers.Conv2D(filters, 3, strides=strides, activation="relu")(features)
+features = keras.layers.GlobalMaxPooling2D()(features)
+outputs = keras.layers.Dense(10, activation="softmax")(features)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+for _ in range(3):
+    loss = model.train_on_batch(x, y)
+
+# %% [markdown]
+# It died in the training step. The scans themselves take a few megabytes; the output of the convolution does not.
+#
+# ## Explain
+#
+# The convolution makes 32 numbers for each pixel of each scan, and `relu` makes as many again. The rescaling casts,
+# multiplies and adds, so it makes three arrays of three numbers a pixel.
+#
+# > bytes = batch x height x width x (3 x 3 + 32 + 32) x itemsize
+#
+# The next cell does only this forward pass, for 64 and for 128 scans. In the difference of the two peaks, all that
+# does not depend on the batch drops out. It does so in `float32`, with four bytes a number, and in `bfloat16`, with
+# two.
+
+# %% tags=["explain"]
+STEP = """
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+paths = sorted(scans.load("train", count=256, size=96).glob("*/*.jpg"))[:128]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+keras.config.set_dtype_policy("{policy}")
+inputs = keras.Input((96, 96, 3))
+features = keras.layers.Rescaling(1 / 255)(inputs)
+features = keras.layers.Conv2D({filters}, 3, padding="same")(features)
+{more}
+features = keras.ops.relu(features)
+report(product=features.dtype)
+features = keras.layers.AveragePooling2D(4)(features)
+for filters, strides in ((32, 1), (64, 2), (64, 1)):
+    features = keras.layers.BatchNormalization(momentum=0.8, dtype="float32")(features)
+    features = keras.layers.Conv2D(filters, 3, strides=strides, activation="relu", dtype="float32")(features)
+features = keras.layers.GlobalMaxPooling2D(dtype="float32")(features)
+outputs = keras.layers.Dense(10, activation="softmax", dtype="float32")(features)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+for _ in range(2):
+    loss = model.train_on_batch(x, y)
+"""
+
+FORWARD = """
+import keras
+import numpy as np
+
+keras.config.set_dtype_policy("{policy}")
+x = np.zeros(({batch}, 96, 96, 3), dtype="uint8")
+scaled = keras.layers.Rescaling(1 / 255)(x)
+made = keras.layers.Conv2D(32, 3, padding="same")(scaled)
+used = keras.ops.relu(made)
+"""
+MIB = 2**20
+for policy, itemsize in {"float32": 4, "mixed_bfloat16": 2}.items():
+    half, whole = (
+        sandbox.run(FORWARD.format(policy=policy, batch=batch), budget_mib=1100).peak_mib for batch in (64, 128)
+    )
+    expected = 64 * 96 * 96 * ((3 * 3 + 32 + 32) * itemsize + 3) / MIB
+    measured = whole - half
+    print(f"{policy:<16}expected {expected:5.0f} MiB   measured {measured:5.0f} MiB   ({measured / expected - 1:+.0%})")
+plain = sandbox.run(STEP.format(policy="float32", filters=32, more=""), budget_mib=1100)
+print(f"The whole training step in float32 needs {plain.peak_mib:.0f} MiB.")
+
+# %% [markdown]
+# The expected figure includes the scans themselves, one byte a number. The training step has the gradients of these
+# arrays too, and gives back some of the first when it is done with them. Nearly all of it has the batch in its shape,
+# and half the bytes a number is half of that.
+#
+# ## Fix it, step by step
+#
+# ### Step 1: one line
+#
+# A **dtype policy** says in which type a layer computes and in which it keeps its variables. `mixed_bfloat16` computes
+# in `bfloat16`, two bytes, and keeps variables in `float32`, four bytes. The cell is the crash with that one line, and
+# with a `dtype` for the small layers, which need not save anything. It has the budget of the crash.
+
+# %%
+# %%sandbox --budget 320 --into bfloat16
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+paths = sorted(scans.load("train", count=256, size=96).glob("*/*.jpg"))[:128]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+keras.config.set_dtype_policy("mixed_bfloat16")
+inputs = keras.Input((96, 96, 3))
+features = keras.layers.Rescaling(1 / 255)(inputs)
+features = keras.layers.Conv2D(32, 3, padding="same")(features)
+features = keras.ops.relu(features)
+features = keras.layers.AveragePooling2D(4)(features)
+for filters, strides in ((32, 1), (64, 2), (64, 1)):
+    features = keras.layers.BatchNormalization(momentum=0.8, dtype="float32")(features)
+    features = keras.layers.Conv2D(filters, 3, strides=strides, activation="relu", dtype="float32")(features)
+features = keras.layers.GlobalMaxPooling2D(dtype="float32")(features)
+outputs = keras.layers.Dense(10, activation="softmax", dtype="float32")(features)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+for _ in range(3):
+    loss = model.train_on_batch(x, y)
+
+# %% [markdown]
+# ### Step 2: what stays float32
+#
+# Ask a layer for its types. Small steps must not get lost in the weights: adding 0.001 to 1 changes nothing in
+# `bfloat16`. So weights and Adam's slots stay as they are, and a copy of the weights in half precision is made for each
+# step.
+
+# %%
+# %%sandbox --budget 320 --into types
+import keras
+import numpy as np
+
+from course_utils.sandbox.inside import report
+
+keras.config.set_dtype_policy("mixed_bfloat16")
+layer = keras.layers.Dense(64)
+output = layer(np.ones((8, 128), dtype="float32"))
+adam = keras.optimizers.Adam()
+adam.build(layer.trainable_variables)
+report(
+    input_of_compute=layer.compute_dtype,
+    output=keras.backend.standardize_dtype(output.dtype),
+    weights=keras.backend.standardize_dtype(layer.kernel.dtype),
+    slots=keras.backend.standardize_dtype(adam.variables[-1].dtype),
+)
+
+# %%
+print(types.values)
+
+# %% [markdown]
+# ### Step 3: a stray float64
+#
+# Ink is in the middle of the paper, so somebody adds a window that dims the edges. NumPy makes `float64` unless told
+# otherwise, and the wider type wins in a product. The next cell measures one line in three spellings, all under
+# `mixed_bfloat16`.
+
+# %%
+WINDOW = """
+row = np.linspace(-1, 1, 96)
+window = np.exp(-row[:, None] ** 2 - row**2)[..., None]
+features = features * {window}
+"""
+spellings = {
+    "float64 window": "window",
+    "float32 window": "window.astype('float32')",
+    "cast to the features": "keras.ops.cast(window, features.dtype)",
+}
+windows = {
+    name: sandbox.run(
+        STEP.format(policy="mixed_bfloat16", filters=32, more=WINDOW.format(window=text)), budget_mib=1200
+    )
+    for name, text in spellings.items()
+}
+notebook.compare(windows, alt="Memory over time with a window of float64, of float32 and of the features' own type")
+for name, outcome in windows.items():
+    share = outcome.peak_mib / plain.peak_mib
+    print(f"{name}: {share:.0%} of the float32 step without a window, product in {outcome.values['product']}")
+
+# %% [markdown]
+# The policy rules layers. A product of your own follows the rules of arithmetic, and so do all plain operations behind
+# it, until the next layer casts back. **Cast every constant to the type of what it meets.**
+#
+# ### Step 4: layers that widen by themselves
+#
+# `BatchNormalization` works out means in `float32`, since a sum of many small numbers goes wrong in two bytes. So it
+# turns its whole input into `float32` first. The next cell puts one at full resolution, with 32 scans, in both
+# policies.
+
+# %%
+NORMAL = "features = keras.layers.BatchNormalization(momentum=0.8)(features)"
+normalised = {
+    policy: sandbox.run(STEP.replace("[:128]", "[:32]").format(policy=policy, filters=32, more=NORMAL), budget_mib=1100)
+    for policy in ("float32", "mixed_bfloat16")
+}
+notebook.compare(normalised, alt="Memory over time with batch normalisation at full resolution in both policies")
+share = normalised["mixed_bfloat16"].peak_mib / normalised["float32"].peak_mib
+print(f"With batch normalisation at full resolution, mixed_bfloat16 needs {share:.0%} of what float32 needs.")
+
+# %% [markdown]
+# So put batch normalisation where pictures are small already, as this lab's network does.
+#
+# ### Step 5: overflow and underflow
+#
+# Both half types have 16 bits and spend them differently. `float16` is finer and has a small range. `bfloat16` has the
+# range of `float32` and only about three decimal digits.
+
+# %%
+import ml_dtypes
+import numpy as np
+
+with np.errstate(over="ignore"):
+    for name, dtype in {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}.items():
+        limits = ml_dtypes.finfo(dtype)
+        print(f"{name:<10}largest {float(limits.max):8.1e}   smallest {float(limits.smallest_subnormal):8.1e}", end="")
+        shown = [float(dtype(70_000)), float(dtype(1e-8)), float(dtype(256) + dtype(1))]
+        print(f"   70000 -> {shown[0]:g}   1e-8 -> {shown[1]:.0e}   256 + 1 -> {shown[2]:g}")
+
+# %% [markdown]
+# In `float16` a large number becomes infinity and a small gradient becomes zero. In `bfloat16` neither happens, but
+# 256 + 1 is 256.
+#
+# ### Step 6: loss scaling
+#
+# Gradients of a mean over many numbers are tiny. **Loss scaling** multiplies the loss before the gradients are computed
+# and divides them again afterwards, in `float32`. The cell counts the gradients that become zero, without and with it.
+
+# %%
+# %%sandbox --budget 320 --into scaling
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils.sandbox.inside import report
+
+generator = np.random.default_rng(0)
+x = tf.constant(generator.normal(size=(256, 32)), "float16")
+error = tf.constant(generator.normal(size=(256, 64)) * 1e-4, "float32")
+
+
+def zeros(scale):
+    """Share of the gradients of the outputs that are zero in float16."""
+    outputs = tf.zeros((256, 64), "float16")
+    with tf.GradientTape() as tape:
+        tape.watch(outputs)
+        loss = tf.reduce_mean((tf.cast(outputs, "float32") - error) ** 2) * scale
+    return float(tf.reduce_mean(tf.cast(tape.gradient(loss, outputs) == 0, "float32")))
+
+
+report(without=zeros(1.0), with_scaling=zeros(2.0**15))
+
+# What Keras does by itself under mixed_float16, and what it does when a gradient has become infinite.
+keras.config.set_dtype_policy("mixed_float16")
+model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
+model.compile("sgd", "mse")
+optimizer = model.optimizer
+optimizer.build(model.trainable_variables)
+report(optimizer=type(optimizer).__name__, scale=float(optimizer.dynamic_scale))
+before = model.layers[0].kernel.numpy().copy()
+optimizer.apply([tf.fill(variable.shape, np.inf) for variable in model.trainable_variables])
+changed = bool((before != model.layers[0].kernel.numpy()).any())
+report(scale_after_infinity=float(optimizer.dynamic_scale), weights_changed=changed)
+
+# %%
+print(f"zero gradients: {scaling.values['without']:.0%} without scaling, {scaling.values['with_scaling']:.0%} with")
+print(f"compile gave a {scaling.values['optimizer']} with the scale {scaling.values['scale']:g}")
+print(
+    f"after an infinite gradient: scale {scaling.values['scale_after_infinity']:g}, "
+    f"weights changed: {scaling.values['weights_changed']}"
+)
+
+# %% [markdown]
+# Under `mixed_float16`, `compile` wraps your optimizer in a `LossScaleOptimizer`. When a gradient overflows, it leaves
+# the weights alone and takes a smaller scale. In a training loop of your own you do both yourself: `scale_loss` and
+# `apply`. `bfloat16` needs none of this.
+#
+# ### Step 7: softmax in float32
+#
+# The last layer turns scores into probabilities, and the loss takes their logarithm. In `bfloat16` a probability close
+# to 1 becomes 1, its loss becomes 0, and nothing is learned from it any more. The last layer is small, so give it
+# `dtype="float32"`.
+
+# %%
+# %%sandbox --budget 320 --into softmax
+import keras
+import numpy as np
+
+from course_utils.sandbox.inside import report
+
+scores = np.array([10.0] + 9 * [0.0], dtype="float32")
+for dtype in ("float32", "bfloat16"):
+    first = keras.ops.softmax(keras.ops.cast(scores, dtype))[0]
+    loss = -np.log(float(keras.ops.cast(first, "float32")))
+    report(**{f"loss_{dtype}": float(loss)})
+
+# %%
+print(
+    f"loss of one sure answer: {softmax.values['loss_float32']:.5f} in float32, "
+    f"{abs(softmax.values['loss_bfloat16']):.5f} in bfloat16"
+)
+
+# %% [markdown]
+# ### Step 8: which of the two, on which device
+#
+# GPUs such as Colab's T4 have fast units for `float16` and none for `bfloat16`. Processors are the other way round:
+# many know `bfloat16`, and hardly any know `float16`. Here are three policies on a small batch.
+
+# %%
+import pathlib
+
+SPEED = """
+import time
+import keras
+import numpy as np
+from course_utils.sandbox.inside import report
+
+keras.config.set_dtype_policy("{policy}")
+x = np.zeros((8, 32, 32, 3), dtype="uint8")
+y = np.arange(8) % 10
+inputs = keras.Input((32, 32, 3))
+features = keras.layers.Conv2D(16, 3, activation="relu")(keras.layers.Rescaling(1 / 255)(inputs))
+features = keras.layers.GlobalAveragePooling2D()(features)
+model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax", dtype="float32")(features))
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+start = time.process_time()
+for _ in range(3):
+    loss = model.train_on_batch(x, y)
+report(ms_a_step=1000 * (time.process_time() - start) / 3)
+"""
+policies = ("float32", "mixed_bfloat16", "mixed_float16")
+speeds = {policy: sandbox.run(SPEED.format(policy=policy), budget_mib=512) for policy in policies}
+for policy, outcome in speeds.items():
+    print(f"{policy:<16}{outcome.values['ms_a_step']:8.1f} ms of processor time a step")
+cpuinfo = pathlib.Path("/proc/cpuinfo")
+flags = cpuinfo.read_text() if cpuinfo.exists() else ""
+known = [name for name in ("avx512f", "avx512_bf16", "amx_bf16") if f" {name}" in flags]
+print(f"This processor's instructions for wide or short numbers: {', '.join(known) or 'none of those asked for'}.")
+
+# %% [markdown]
+# The time depends on the processor. With `avx512_bf16` or `amx_bf16` it computes in `bfloat16` directly. With `avx512f`
+# alone it converts on the way, and takes longer. With none of the three, TensorFlow takes plain routines that are
+# slower by far, and that can need memory of their own. So choose by device, and time one step before you train:
+#
+# ```python
+# gpu = tf.config.list_physical_devices("GPU")
+# keras.config.set_dtype_policy("mixed_float16" if gpu else "mixed_bfloat16")
+# ```
+#
+# The next cell needs a GPU. **It was not run on a GPU for this page.**
+
+# %%
+# %%sandbox --budget 8192 --gpu-budget 2048 --into on_gpu
+import keras
+import numpy as np
+import tensorflow as tf
+
+if not tf.config.list_physical_devices("GPU"):
+    print("Skipped: this cell needs a GPU, and there is none here.")
+else:
+    for policy in ("float32", "mixed_float16"):
+        keras.config.set_dtype_policy(policy)
+        inputs = keras.Input((96, 96, 3))
+        features = keras.layers.Conv2D(32, 3, activation="relu")(inputs)
+        features = keras.layers.GlobalAveragePooling2D()(features)
+        model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax", dtype="float32")(features))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        tf.config.experimental.reset_memory_stats("GPU:0")
+        loss = model.train_on_batch(np.zeros((128, 96, 96, 3), "float32"), np.zeros(128, "int32"))
+        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
+        print(f"{policy}: {peak:.0f} MiB on the GPU")
+
+# %% [markdown]
+# ### Step 9: watch the accuracy
+#
+# The same small training in both policies, from the same start. Look at the accuracy on scans that it has not seen.
+
+# %%
+ACCURACY = """
+import keras
+import numpy as np
+from PIL import Image
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+keras.utils.set_random_seed(0)
+keras.config.set_dtype_policy("{policy}")
+paths = sorted(scans.load("train", count=256, size=96).glob("*/*.jpg"))
+np.random.default_rng(0).shuffle(paths)
+x = np.stack([np.asarray(Image.open(path).resize((32, 32))) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+model = keras.Sequential(
+    [
+        keras.layers.Input((32, 32, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.Conv2D(32, 3, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax", dtype="float32"),
+    ]
+)
+model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
+history = model.fit(x[:200], y[:200], batch_size=20, epochs=8, verbose=0)
+report(accuracy=model.evaluate(x[200:], y[200:], verbose=0)[1], parameters=model.count_params())
+"""
+trained = {
+    policy: sandbox.run(ACCURACY.format(policy=policy), budget_mib=512) for policy in ("float32", "mixed_bfloat16")
+}
+for policy, outcome in trained.items():
+    print(f"{policy:<16}accuracy {outcome.values['accuracy']:.2f} on 56 scans")
+
+# %% [markdown]
+# With so few scans, one more or less is nearly two points: take the two as equal unless they are far apart.
+#
+# ## What people say
+#
+# The last claim is about a network that is all weights: a wide Dense layer, and one scan.
+
+# %%
+WEIGHTS = """
+import keras
+import numpy as np
+
+keras.config.set_dtype_policy("{policy}")
+inputs = keras.Input((4096,))
+features = keras.layers.Dense(2048, activation="relu", kernel_initializer="zeros")(inputs)
+model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax", dtype="float32")(features))
+model.compile("adam", "sparse_categorical_crossentropy")
+for _ in range(3):
+    loss = model.train_on_batch(np.zeros((1, 4096), "float32"), np.zeros(1, "int32"))
+"""
+weights = {
+    policy: sandbox.run(WEIGHTS.format(policy=policy), budget_mib=1100) for policy in ("float32", "mixed_bfloat16")
+}
+notebook.compare(weights, alt="Memory over time of a network that is all weights, in both policies")
+
+# %% tags=["claims"]
+whole = bfloat16.peak_mib / plain.peak_mib
+of_weights = weights["mixed_bfloat16"].peak_mib / weights["float32"].peak_mib
+slower = speeds["mixed_float16"].values["ms_a_step"] / speeds["float32"].values["ms_a_step"]
+by_accuracy = trained["mixed_bfloat16"].values["accuracy"] - trained["float32"].values["accuracy"]
+stray = windows["float64 window"].peak_mib / plain.peak_mib
+notebook.claims(
+    [
+        (
+            "Mixed precision halves the memory of training.",
+            f"{whole:.0%} of the float32 peak, with the activations halved",
+            "true" if whole < 0.55 else "half true" if whole < 0.8 else "false",
+        ),
+        (
+            "Mixed precision halves the memory of the weights.",
+            f"{of_weights:.0%} of the float32 peak where weights are all there is",
+            "true" if of_weights < 0.6 else "half true" if of_weights < 0.85 else "false",
+        ),
+        (
+            "mixed_float16 makes training faster.",
+            f"{slower:.1f} times the processor time of float32 on this CPU",
+            "true" if slower < 0.9 else "depends: on the device",
+        ),
+        (
+            "With half precision the accuracy suffers.",
+            f"{by_accuracy:+.2f} with mixed_bfloat16, on 56 scans",
+            "true" if by_accuracy < -0.15 else "false: no more than so few scans vary by themselves",
+        ),
+        (
+            "Under a policy all is half precision.",
+            f"one float64 constant: {stray:.1f} times the peak of plain float32",
+            "false" if stray > 1 else "half true",
+        ),
+    ]
+)
+
+# %% [markdown]
+# ## Your turn
+#
+# Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
+# a class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255.
+#
+# Keep the batch of 128, the full resolution, a first convolution of 40 filters, and the window of step 3 behind it.
+# That is the exercise. The grader sees only these three:
+#
+# - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
+# - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
+# - **Time:** at most {{time_limit}} seconds, training and grading together. The solution takes a small part of that
+#   where the processor knows `bfloat16`, and much more of it elsewhere.
+#
+# These limits were checked on a processor with `avx512_bf16`, and again with `TF_ENABLE_ONEDNN_OPTS=0`, which brings on
+# the plain routines that a processor without `avx512f` is left with. These make a `float32` copy of what the
+# convolution gives, so the same answer passes there with little room to spare. Step 8 tells you which one you have.
+#
+# It runs on the CPU, also where there is a GPU. In `float32` and with a `float64` window it needs more than twice the
+# budget. It learns in a few epochs with `BatchNormalization(momentum=0.8, dtype="float32")` behind the pooling and
+# behind each small convolution. `%course hint {{number}}` gives a hint.
+
+# %% tags=["graded"]
+# %%graded 08
+import keras
+import numpy as np
+from PIL import Image
+
+
+def train(folder):
+    """Train on folder/<class>/*.jpg and return a Keras model that takes raw pixels from 0 to 255."""
+    # STARTER: Build the network with its window in half precision, train it on batches of 128, and return it.
+    # BEGIN SOLUTION
+    keras.utils.set_random_seed(0)
+    paths = sorted(folder.glob("*/*.jpg"))
+    x = np.empty((len(paths), 96, 96, 3), dtype="uint8")
+    for index, path in enumerate(paths):
+        x[index] = Image.open(path)
+    y = np.array([int(path.parent.name) for path in paths])
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    row = np.linspace(-1, 1, 96)
+    window = np.exp(-(row[:, None] ** 2) - row**2)[..., None]
+    inputs = keras.Input((96, 96, 3))
+    features = keras.layers.Rescaling(1 / 255)(inputs)
+    features = keras.layers.Conv2D(40, 3, padding="same")(features)
+    features = keras.ops.relu(features * keras.ops.cast(window, features.dtype))
+    features = keras.layers.AveragePooling2D(8)(features)
+    for filters in (32, 64, 64):
+        features = keras.layers.BatchNormalization(momentum=0.8, dtype="float32")(features)
+        features = keras.layers.Conv2D(filters, 3, activation="relu", dtype="float32")(features)
+    features = keras.layers.BatchNormalization(momentum=0.8, dtype="float32")(features)
+    features = keras.layers.GlobalMaxPooling2D(dtype="float32")(features)
+    outputs = keras.layers.Dense(10, activation="softmax", dtype="float32")(features)
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+
+    generator = np.random.default_rng(0)
+    for _ in range(4):
+        order = generator.permutation(len(x))
+        for start in range(0, len(x), 128):
+            rows = order[start : start + 128]
+            loss = model.train_on_batch(x[rows], y[rows])
+        print("loss", loss)
+    return model
+    # END SOLUTION
+
+
+# %% [markdown] tags=["summary"]
+# ## Summary
+#
+# - A mixed policy halves activations. Variables, gradients of variables and optimizer slots stay `float32`.
+# - `mixed_float16` for a GPU, `mixed_bfloat16` for a CPU. `float16` needs loss scaling, and `compile` adds it.
+# - A constant of `float64` or `float32` widens all that it touches. Batch normalisation widens by itself.
+# - Give the last layer `dtype="float32"`, and watch the accuracy.
+#
+# To remember: {{takeaway}}
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# **1. What does `mixed_bfloat16` halve?**
+#
+# - [ ] The weights and Adam's slots :: Variables stay `float32`, or small updates would be lost.
+# - [x] The outputs of layers and their gradients :: These are computed in `bfloat16`, two bytes a number.
+# - [ ] Everything in the process :: The graph, the data and the variables stay as they are.
+#
+# **2. `features * window` comes out as `float64`. Why?**
+#
+# - [ ] The policy was set too late :: Then it would be `float32`, the type of a layer without a policy.
+# - [x] `window` came from NumPy as `float64`, and the wider type wins :: A policy rules layers, not your own products.
+# - [ ] Products need more digits :: The type of a result depends on the types, not on the numbers.
+#
+# **3. Why does `float16` need loss scaling and `bfloat16` not?**
+#
+# - [x] Small gradients become zero in `float16` :: `bfloat16` has the range of `float32`, so they stay.
+# - [ ] `float16` has fewer bits :: Both have 16. They are shared out differently.
+# - [ ] `bfloat16` keeps more digits :: It keeps fewer. Its range is what is larger.
+#
+# **4. A network is one Dense layer of 50 million weights, and the batch is one scan. What does a mixed policy save?**
+#
+# - [ ] Half :: That would be so if weights and slots were halved.
+# - [x] Nothing worth having :: There are hardly any activations, and the half-precision copy of the weights is extra.
+# - [ ] A quarter :: Neither weights nor slots get smaller.
+
+# %% tags=["versions"]
+notebook.versions(seed=0)
