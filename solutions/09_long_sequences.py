@@ -1,0 +1,701 @@
+# %% [markdown]
+# # Long sequences and big inputs
+#
+# One scan, one head, a network of a few hundred weights: and it does not fit into half a gigabyte. In this lab you
+# find the square that attention hides, take it away in five ways, and learn two more products of the same kind.
+#
+# **Objectives**
+#
+# - Work out what the scores of an attention layer take, and how many copies of them a training step holds.
+# - Use patches, pooling, windows, tiles and truncation, and know what each of them gives up.
+# - Work out an embedding with its optimizer, and a softmax over many classes at each position.
+#
+# **Prerequisites**
+#
+# - Lab 02: activations grow with the batch. Lab 07: weights count several times with Adam.
+# - You know what attention computes: each token looks at all tokens, and takes from those that matter to it.
+
+# %%
+from course_utils import notebook, sandbox, scans
+
+folder = scans.load("train", count=1000, size=48)
+scans.load("train", count=100, size=96)
+print(f"{len(list(folder.glob('*/*.jpg')))} scans of 48 x 48 pixels are ready, and a hundred of 96 x 96.")
+
+# %% [markdown] tags=["predict"]
+# ## Predict
+#
+# The network below takes one scan at full resolution, 96 x 96 pixels. Each pixel is a token of eight numbers. One
+# attention layer with one head lets all pixels look at each other, and a small Dense layer names the digit.
+#
+# How much memory will it need to train on this one scan? Write your number in MiB after `--predict`, in place of the
+# 40 that stands there, and run the cell.
+
+# %% [markdown]
+# ## Crash
+
+# %% tags=["crash"]
+# %%sandbox --budget 512 --predict 40 --into crash
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
+x = np.asarray(Image.open(path))[np.newaxis]
+y = np.array([int(path.parent.name)])
+
+inputs = keras.Input((96, 96, 3))
+pixels = keras.layers.Rescaling(1 / 255)(inputs)
+tokens = keras.layers.Dense(8)(keras.layers.Reshape((96 * 96, 3))(pixels))
+mixed = keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, tokens)
+best = keras.layers.GlobalMaxPooling1D()(mixed)
+outputs = keras.layers.Dense(10, activation="softmax")(best)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+
+# %% [markdown]
+# It died in the training step. The card names the likely cause, the outputs of layers, and sends you to a smaller
+# batch. There is none: this batch is one scan, and the layer has one head.
+
+# %% [markdown]
+# ## Explain
+#
+# A layer of attention compares each token with each other token. For every pair it writes down one number, the score.
+#
+# > scores = batch x heads x N x N x 4 bytes
+#
+# Here N is the number of pixels, and so it is a square of a square: **twice the side of the scan is four times the
+# pixels and sixteen times the scores.**
+#
+# How many arrays of that size does a training step hold at once? The next cell measures four things: the step of the
+# crash with enough room, the same step on a scan of 8 x 8 pixels, which shows what everything else takes, the forward
+# pass of the crash alone, and one bare array of N x N numbers.
+
+# %% tags=["explain"]
+NETWORK = """
+import keras
+import numpy as np
+
+{setting}
+x = np.zeros(({batch}, {side}, {side}, 3), dtype="uint8")
+y = np.zeros({batch}, dtype="int32")
+inputs = keras.Input(x.shape[1:])
+pixels = keras.layers.Rescaling(1 / 255)(inputs)
+tokens = keras.layers.Dense(8)(keras.layers.Reshape(({side} * {side}, 3))(pixels))
+mixed = keras.layers.MultiHeadAttention({heads}, 8 // {heads}{options})(tokens, tokens)
+best = keras.layers.GlobalMaxPooling1D()(mixed)
+outputs = keras.layers.Dense(10, activation="softmax", dtype="float32")(best)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+{run}
+"""
+TRAIN = "model.train_on_batch(x, y)"
+ARRAY = "import tensorflow as tf\n\nsquare = tf.ones(({tokens}, {tokens}))"
+MIB = 2**20
+
+
+def attention(side, batch=1, heads=1, options="", setting="", run=TRAIN):
+    """Run the network of the crash in a sandbox with these changes; returns the outcome."""
+    code = NETWORK.format(side=side, batch=batch, heads=heads, options=options, setting=setting, run=run)
+    return sandbox.run(code, budget_mib=1500)
+
+
+whole = attention(96)
+rest = attention(8)
+forward = attention(96, run="model.predict_on_batch(x)")
+nothing, bare = (sandbox.run(ARRAY.format(tokens=tokens), budget_mib=512) for tokens in (8, 96 * 96))
+square = (96 * 96) ** 2 * 4 / MIB
+taken = bare.peak_mib - nothing.peak_mib
+expected = rest.peak_mib + 3 * taken
+print(f"tokens                                    {96 * 96:8,}")
+print(f"one array of N x N numbers, computed      {square:8.1f} MiB")
+print(f"one array of N x N numbers, measured      {taken:8.1f} MiB")
+print(f"everything that is not N x N              {rest.peak_mib:8.1f} MiB")
+print(f"forward pass alone                        {forward.peak_mib:8.1f} MiB: {forward.peak_mib / taken:.1f} arrays")
+print(
+    f"training step                             {whole.peak_mib:8.1f} MiB: "
+    f"{(whole.peak_mib - rest.peak_mib) / taken:.1f} arrays and the rest"
+)
+print(f"expected, with three arrays               {expected:8.1f} MiB ({whole.peak_mib / expected - 1:+.1%} measured)")
+
+# %% [markdown]
+# Computed and measured differ a little because TensorFlow takes memory in regions whose size is a power of two, and
+# keeps a table of each region that is a 32nd of its size. Large arrays pay a few percent for it.
+#
+# The forward pass needs one array: it scales the scores and turns them into weights in place. The backward pass
+# brings it to three:
+#
+# - the weights, which are the softmax of the scores, kept since the forward pass;
+# - their gradient;
+# - the product of these two, which the gradient of a softmax is made of.
+#
+# Some runs hold one more for a moment, most of all with several scans or steps, so peaks of such a network can differ
+# by a whole square. That is the story of the crash: three squares, and all else is small.
+#
+# ### What resolution costs
+#
+# Put other sides into the same arithmetic. It is for one scan, in `float32`: the pixels, the output of a convolution
+# of 16 filters at full resolution, and the scores of one head.
+
+# %% tags=["explain"]
+print(f"{'side':>6}{'tokens':>12}{'pixels':>12}{'convolution':>14}{'scores':>18}")
+for side in (48, 96, 192, 384, 768):
+    pixels, convolution, scores = (numbers * 4 / MIB for numbers in (3 * side**2, 16 * side**2, side**4))
+    print(f"{side:>6}{side**2:>12,}{pixels:>8.2f} MiB{convolution:>10.1f} MiB{scores:>14,.0f} MiB")
+
+# %% [markdown]
+# A convolution grows with the pixels, and attention with their square. Labs 01 and 07 work against the first. Against
+# the second there is one way only: fewer pairs.
+
+# %% [markdown]
+# ## Fix it, step by step
+#
+# Each step trains on the same scan as the crash, within its budget. Only the tokens and the attention change.
+#
+# ### Step 1: patches
+#
+# Make one token of 8 x 8 pixels. A convolution whose stride is its size does that: it looks at each patch once. The
+# patches are a 64th as many as the pixels, and their pairs a 4096th. What is given up: within a patch, nothing looks
+# at anything.
+
+# %%
+# %%sandbox --budget 512 --into patches
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
+x = np.asarray(Image.open(path))[np.newaxis]
+y = np.array([int(path.parent.name)])
+
+inputs = keras.Input((96, 96, 3))
+pixels = keras.layers.Rescaling(1 / 255)(inputs)
+tokens = keras.layers.Reshape((12 * 12, 8))(keras.layers.Conv2D(8, 8, strides=8)(pixels))
+mixed = keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, tokens)
+best = keras.layers.GlobalMaxPooling1D()(mixed)
+outputs = keras.layers.Dense(10, activation="softmax")(best)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+
+# %% [markdown]
+# ### Step 2: pool what is looked at
+#
+# Let every pixel ask, and let it look at 12 x 12 averages instead of all pixels. The second argument of the layer is
+# what is looked at. The square becomes a narrow rectangle, N x 144. What is given up: detail far away and near.
+
+# %%
+# %%sandbox --budget 512 --into pooled
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
+x = np.asarray(Image.open(path))[np.newaxis]
+y = np.array([int(path.parent.name)])
+
+inputs = keras.Input((96, 96, 3))
+pixels = keras.layers.Rescaling(1 / 255)(inputs)
+grid = keras.layers.Dense(8)(pixels)
+tokens = keras.layers.Reshape((96 * 96, 8))(grid)
+averages = keras.layers.Reshape((12 * 12, 8))(keras.layers.AveragePooling2D(8)(grid))
+mixed = keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, averages)
+best = keras.layers.GlobalMaxPooling1D()(mixed)
+outputs = keras.layers.Dense(10, activation="softmax")(best)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+
+# %% [markdown]
+# ### Step 3: windows
+#
+# Cut the scan into 144 windows of 8 x 8 pixels and let a pixel look at its own window. That is 144 small squares in
+# place of a large one. `attention_axes=2` tells the layer which axis counts the tokens. What is given up: nothing
+# looks beyond its window, so a network needs a second layer with other windows, or pooling, to see the whole.
+
+# %%
+# %%sandbox --budget 512 --into windows
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
+x = np.asarray(Image.open(path))[np.newaxis]
+y = np.array([int(path.parent.name)])
+
+inputs = keras.Input((96, 96, 3))
+pixels = keras.layers.Rescaling(1 / 255)(inputs)
+grid = keras.layers.Reshape((12, 8, 12, 8, 8))(keras.layers.Dense(8)(pixels))
+tokens = keras.layers.Reshape((144, 64, 8))(keras.layers.Permute((1, 3, 2, 4, 5))(grid))
+mixed = keras.layers.MultiHeadAttention(num_heads=1, key_dim=8, attention_axes=2)(tokens, tokens)
+best = keras.layers.GlobalMaxPooling1D()(keras.layers.Reshape((96 * 96, 8))(mixed))
+outputs = keras.layers.Dense(10, activation="softmax")(best)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+
+# %% [markdown]
+# ### Step 4: tiles, and nothing given up
+#
+# A row of weights needs only its own scores. So take the rows of the square in 144 tiles, one after the other, and keep
+# of each only what comes out. `keras.ops.map` goes through the tiles. `keras.remat` makes the backward pass work out a
+# tile again instead of keeping it. Every pixel still looks at every pixel; the price is that each tile is worked out
+# twice.
+#
+# The cell first compares the results and the gradients of both ways, on few tokens.
+
+# %%
+# %%sandbox --budget 512 --into tiled
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+
+def attend(query, key, value):
+    """Attention of these queries to all keys."""
+    query, key, value = (keras.ops.reshape(part, (1, -1, 8)) for part in (query, key, value))  # the map forgets shapes
+    scores = keras.ops.matmul(query, keras.ops.transpose(key, (0, 2, 1))) / 8**0.5
+    return keras.ops.matmul(keras.ops.softmax(scores), value)
+
+
+def attend_in_tiles(query, key, value, tiles):
+    """The same numbers as attend, one tile of queries at a time."""
+    again = keras.remat(attend)
+    parts = keras.ops.stack(keras.ops.split(query, tiles, axis=1))
+    parts = keras.ops.map(lambda part: again(part, key, value), parts)
+    return keras.ops.concatenate(keras.ops.unstack(parts, tiles), axis=1)
+
+
+class TiledAttention(keras.layers.Layer):
+    """Attention with one head of eight numbers, in tiles."""
+
+    def __init__(self, tiles):
+        super().__init__()
+        self.tiles = tiles
+        self.query, self.key, self.value, self.out = (keras.layers.Dense(8) for _ in range(4))
+
+    def build(self, shape):
+        for layer in (self.query, self.key, self.value, self.out):
+            layer.build(shape)
+
+    def call(self, tokens):
+        return self.out(attend_in_tiles(self.query(tokens), self.key(tokens), self.value(tokens), self.tiles))
+
+
+few = [tf.Variable(numbers) for numbers in np.random.default_rng(0).normal(size=(3, 1, 96, 8)).astype("float32")]
+
+
+@tf.function
+def result_and_gradients(tiles):
+    with tf.GradientTape() as tape:
+        result = attend_in_tiles(*few, tiles) if tiles else attend(*few)
+        loss = keras.ops.sum(result**2)
+    return [result, *tape.gradient(loss, few)]
+
+
+pairs = zip(result_and_gradients(0), result_and_gradients(4), strict=True)
+report(difference=max(float(np.abs(one - other).max()) for one, other in pairs))
+
+path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
+x = np.asarray(Image.open(path))[np.newaxis]
+y = np.array([int(path.parent.name)])
+
+inputs = keras.Input((96, 96, 3))
+pixels = keras.layers.Rescaling(1 / 255)(inputs)
+tokens = keras.layers.Dense(8)(keras.layers.Reshape((96 * 96, 3))(pixels))
+mixed = TiledAttention(144)(tokens)
+best = keras.layers.GlobalMaxPooling1D()(mixed)
+outputs = keras.layers.Dense(10, activation="softmax")(best)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+
+# %% [markdown]
+# ### Step 5: truncation
+#
+# Keep the first quarter of the sequence, and forget the rest. It is one line, and it saves what the arithmetic says.
+# What is given up: whatever stood in the rest. Here it is the lower three quarters of the scan.
+
+# %%
+# %%sandbox --budget 512 --into truncated
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
+x = np.asarray(Image.open(path))[np.newaxis]
+y = np.array([int(path.parent.name)])
+
+inputs = keras.Input((96, 96, 3))
+pixels = keras.layers.Rescaling(1 / 255)(inputs)
+tokens = keras.layers.Dense(8)(keras.layers.Reshape((96 * 96, 3))(pixels))
+tokens = tokens[:, : 24 * 96]
+mixed = keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, tokens)
+best = keras.layers.GlobalMaxPooling1D()(mixed)
+outputs = keras.layers.Dense(10, activation="softmax")(best)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(x, y)
+
+# %% [markdown]
+# ### The steps beside each other
+
+# %%
+pairs = {
+    "patches": (patches, 144 * 144),
+    "pooled": (pooled, 96 * 96 * 144),
+    "windows": (windows, 144 * 64 * 64),
+    "tiles": (tiled, 96 * 96 * 96 * 96 // 144),
+    "truncated": (truncated, (24 * 96) ** 2),
+}
+steps = {"all pixels": whole} | {name: outcome for name, (outcome, _) in pairs.items()}
+notebook.compare(steps, alt="Memory over time of attention over all pixels and of five ways to need less")
+print(f"{'':<12}{'scores in an array':>22}{'they take':>14}{'measured peak':>16}")
+for name, (outcome, count) in pairs.items():
+    print(f"{name:<12}{count:>22,}{count * 4 / MIB:>10.1f} MiB{outcome.peak_mib:>12.0f} MiB")
+
+# %% [markdown]
+# Where the scores are few, what remains is the graph, and for the tiles the loop. Look at the second column before you
+# choose: it is what grows when the scan does. Patches, pooling and truncation change what is looked at, windows change
+# who looks, and tiles change nothing but the order of the work.
+#
+# ### Step 6: a large embedding
+#
+# Sequences of words begin with a table: one row a word.
+#
+# > table = rows x width x 4 bytes, and with Adam two slots of the same size
+#
+# A batch uses few rows. Is the gradient as large as the table, or only those rows? The next cell takes 100,000 rows of
+# 64 numbers, looks at the gradient and trains two steps, with two optimizers. It also puts the words into a tenth of
+# the rows, so that ten words share one. The table starts as zeros here, since making random rows takes arrays of its
+# own.
+
+# %%
+EMBEDDING = """
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils.sandbox.inside import report
+
+words = np.random.default_rng(0).integers(0, 100_000, (32, 64)) % {rows}
+y = np.arange(32) % 10
+model = keras.Sequential(
+    [
+        keras.layers.Input((64,), dtype="int32"),
+        keras.layers.Embedding({rows}, 64, embeddings_initializer="zeros"),
+        keras.layers.GlobalAveragePooling1D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+with tf.GradientTape() as tape:
+    loss = tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(y, model(words)))
+gradient = tape.gradient(loss, model.trainable_variables)[0]
+report(kind=type(gradient).__name__, rows=len(getattr(gradient, "values", gradient)))
+model.compile("{optimizer}", "sparse_categorical_crossentropy")
+for _ in range(2):
+    model.train_on_batch(words, y)
+"""
+tables = {
+    (optimizer, rows): sandbox.run(EMBEDDING.format(optimizer=optimizer, rows=rows), budget_mib=512)
+    for optimizer, rows in (("adam", 100_000), ("adam", 10_000), ("sgd", 100_000), ("sgd", 10_000))
+}
+for (optimizer, rows), outcome in tables.items():
+    size, kind = rows * 64 * 4 / MIB, outcome.values["kind"]
+    print(f"{optimizer:<5}{rows:>8,} rows: table {size:5.1f} MiB, peak {outcome.peak_mib:4.0f} MiB; gradient: {kind}")
+print(f"The gradient holds {tables['adam', 100_000].values['rows']:,} rows: one for each word of the batch.")
+added = 90_000 * 64 * 4 / MIB
+for optimizer in ("adam", "sgd"):
+    copies = (tables[optimizer, 100_000].peak_mib - tables[optimizer, 10_000].peak_mib) / added
+    print(f"{optimizer}: a megabyte more of table is {copies:.1f} MiB more at the peak")
+
+# %% [markdown]
+# The gradient is small: `IndexedSlices` names rows and holds only those. Adam gives that away. It keeps its two
+# slots, and its update is written for all rows, with arrays of the size of the table in between. So fewer or narrower
+# rows help, and so does an optimizer without slots. A smaller batch does not.
+#
+# ### Step 7: a wide softmax
+#
+# A network that names a word at each position ends in
+#
+# > scores = batch x sequence x classes x 4 bytes
+#
+# The next cell has 16 sequences of 64 words and 10,000 classes. It trains with whole numbers as labels, with one-hot
+# labels, and with only the last position of each sequence.
+
+# %%
+SOFTMAX = """
+import keras
+import numpy as np
+
+generator = np.random.default_rng(0)
+words = generator.integers(0, 100, (16, 64))
+labels = generator.integers(0, 10_000, (16, 64))
+inputs = keras.Input((64,), dtype="int32")
+features = keras.layers.Embedding(100, 16)(inputs)
+{cut}
+outputs = keras.layers.Dense(10_000, activation="softmax")(features)
+model = keras.Model(inputs, outputs)
+model.compile("sgd", "{loss}")
+for _ in range(2):
+    model.train_on_batch(words, {labels})
+"""
+sparse, one_hot = "sparse_categorical_crossentropy", "categorical_crossentropy"
+kinds = {
+    "whole numbers": {"cut": "", "loss": sparse, "labels": "labels"},
+    "one-hot": {"cut": "", "loss": one_hot, "labels": "keras.utils.to_categorical(labels, 10_000)"},
+    "last position": {"cut": "features = features[:, -1]", "loss": sparse, "labels": "labels[:, -1]"},
+}
+softmaxes = {name: sandbox.run(SOFTMAX.format(**kind), budget_mib=1024) for name, kind in kinds.items()}
+output = 16 * 64 * 10_000 * 4 / MIB
+print(f"{'output of all positions':<24}{output:5.0f} MiB")
+for name, outcome in softmaxes.items():
+    print(f"{name:<24}{outcome.peak_mib:5.0f} MiB: {outcome.peak_mib / output:.1f} times that")
+
+# %% [markdown]
+# With 10 classes a one-hot label is nothing. With 10,000 it is as large as the output, and the loss makes more of the
+# same size.
+
+# %% [markdown]
+# ## What people say
+#
+# The first cell changes one thing in the network of the crash, on a scan of 64 x 64 pixels. The second trains on
+# patches for a few epochs, three times: on all of them, on those of the top third, and on those in the middle, without
+# the margin of the paper.
+
+# %%
+import re
+
+changed = {
+    "plain": attention(64),
+    "two scans": attention(64, batch=2),
+    "two heads": attention(64, heads=2),
+    "flash enabled": attention(64, setting="keras.config.enable_flash_attention()"),
+    "flash demanded": attention(64, options=", flash_attention=True"),
+    "mixed_bfloat16": attention(64, setting='keras.config.set_dtype_policy("mixed_bfloat16")'),
+    "dropout": attention(64, options=", dropout=0.1"),
+}
+for name, outcome in changed.items():
+    print(f"{name:<16}{outcome.status:<10}{outcome.peak_mib:6.0f} MiB")
+reason = re.search(r"Flash attention is .*?\.", changed["flash demanded"].traceback)
+print(f"Demanded: {reason[0] if reason else 'no reason given'}")
+
+# %%
+scans.load("validation", count=300, size=48)
+LEARN = """
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+
+def load(split, count):
+    paths = sorted(scans.load(split, count=count, size=48).glob("*/*.jpg"))
+    x = np.stack([np.asarray(Image.open(path)) for path in paths])
+    return x[:, {rows}, {columns}], np.array([int(path.parent.name) for path in paths])
+
+
+x, y = load("train", 1000)
+keras.utils.set_random_seed(0)
+inputs = keras.Input(x.shape[1:])
+patches = keras.layers.Conv2D(32, 8, strides=8)(keras.layers.Rescaling(-1 / 127.5, 1)(inputs))
+tokens = keras.layers.Reshape((-1, 32))(patches)
+normal = keras.layers.LayerNormalization()(tokens)
+tokens = tokens + keras.layers.MultiHeadAttention(4, 8)(normal, normal)
+features = keras.layers.Flatten()(keras.layers.LayerNormalization()(tokens))
+model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(features))
+model.compile(keras.optimizers.Adam(0.005), "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.fit(x, y, batch_size=32, epochs=4, verbose=0)
+report(tokens=tokens.shape[1], accuracy=model.evaluate(*load("validation", 300), verbose=0)[1])
+"""
+cuts = {"all": (":", ":"), "top third": (":16", ":"), "middle": ("8:40", "8:40")}
+learned = {
+    name: sandbox.run(LEARN.format(rows=rows, columns=columns), budget_mib=512)
+    for name, (rows, columns) in cuts.items()
+}
+for name, outcome in learned.items():
+    print(f"{name:<12}{outcome.values['tokens']:>4} tokens   accuracy {outcome.values['accuracy']:.2f}")
+
+# %% tags=["claims"]
+MOST = 512  # the budget of the crash
+plain = changed["plain"].peak_mib
+by_batch, by_heads = (1 - plain / changed[name].peak_mib for name in ("two scans", "two heads"))
+flash, mixed, dropout = (changed[name].peak_mib / plain for name in ("flash enabled", "mixed_bfloat16", "dropout"))
+refused = changed["flash demanded"].status == "raised"
+accuracy = {name: outcome.values["accuracy"] for name, outcome in learned.items()}
+lost = {name: accuracy["all"] - accuracy[name] for name in ("top third", "middle")}
+some = "half true: one is the least, and one does not fit" if whole.peak_mib > MOST else "true"
+notebook.claims(
+    [
+        (
+            "Flash attention in Keras saves me.",
+            f"enabled: {flash - 1:+.0%} of the peak; demanded: {'an error' if refused else 'it runs'}",
+            "false: TensorFlow's backend has none; step 4 is its idea" if flash > 0.9 and refused else "half true",
+        ),
+        (
+            "A smaller batch fixes attention.",
+            f"one scan instead of two: {-by_batch:.0%}; one scan of 96 x 96: {whole.peak_mib:,.0f} MiB",
+            some if by_batch > 0.25 else "false",
+        ),
+        (
+            "Fewer heads fix it.",
+            f"one head instead of two, as wide as both: {-by_heads:.0%}",
+            some if by_heads > 0.25 else "false",
+        ),
+        (
+            "Mixed precision halves the scores.",
+            f"mixed_bfloat16: {mixed - 1:+.0%} of the peak",
+            "true"
+            if mixed < 0.65
+            else "half true"
+            if mixed < 0.9
+            else "false: the softmax is in float32, and each cast is one more array",
+        ),
+        (
+            "Dropout on the weights of attention costs nothing.",
+            f"{dropout - 1:+.0%} of the peak",
+            "false: for each pair it holds whether that was dropped" if dropout > 1.03 else "true",
+        ),
+        (
+            "Truncation costs accuracy.",
+            f"all patches: {accuracy['all']:.2f}; top third: {accuracy['top third']:.2f}; "
+            f"without the margin: {accuracy['middle']:.2f}",
+            "depends: on what stood there"
+            if lost["top third"] > 0.1 > lost["middle"]
+            else "true"
+            if lost["middle"] > 0.1
+            else "half true",
+        ),
+        (
+            "Attention in tiles is only an approximation.",
+            f"largest difference of results and gradients: {tiled.values['difference']:.0e}",
+            "false: it is the same sum" if tiled.values["difference"] < 1e-4 else "true",
+        ),
+    ]
+)
+
+# %% [markdown]
+# Mixed precision is the surprise. In lab 08 it halves the activations of a convolution. In attention Keras casts the
+# scores to `float32` before the softmax, whatever the policy is, and casts the weights back after it. Each cast is one
+# more array of N x N.
+
+# %% [markdown]
+# ## Your turn
+#
+# Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
+# a class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255, or write
+# a `predict(model, paths)` of your own beside it.
+#
+# - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
+# - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
+# - **Time:** at most {{time_limit}} seconds, training and grading together.
+#
+# A token a pixel needs several times that, at any batch. Write a network with attention: that is what this lab is
+# about. Still, any technique that meets the three is right. Two things to know:
+#
+# - Attention does not know where a token stands. Add a number to each that tells it, or end with `Flatten`, which has
+#   a weight for each place.
+# - Without a `predict` of your own, the grader asks your model for 32 scans at once. **The forward pass has its squares
+#   too**, even if you trained with one scan at a time.
+#
+# `%course hint {{number}}` gives a hint.
+
+# %% tags=["graded"]
+# %%graded 09
+import keras
+
+
+def train(folder):
+    """Train on folder/<class>/*.jpg and return a Keras model that takes raw pixels from 0 to 255."""
+    # STARTER: Stream the scans, make few tokens of each, let them attend to each other, train, and return the model.
+    # BEGIN SOLUTION
+    keras.utils.set_random_seed(0)
+    epochs, batch_size = 4, 16
+    dataset = keras.utils.image_dataset_from_directory(
+        folder, image_size=(96, 96), batch_size=batch_size, seed=0, verbose=False
+    )
+    inputs = keras.Input((96, 96, 3))
+    features = keras.layers.Rescaling(-1 / 127.5, 1)(inputs)
+    features = keras.layers.AveragePooling2D(2)(features)
+    for filters, size in ((16, 5), (32, 3)):
+        features = keras.layers.Conv2D(filters, size, strides=2, padding="same", activation="relu")(features)
+        features = keras.layers.BatchNormalization(momentum=0.8)(features)
+    tokens = keras.layers.Reshape((12 * 12, 32))(features)
+    normal = keras.layers.LayerNormalization()(tokens)
+    tokens = tokens + keras.layers.MultiHeadAttention(num_heads=4, key_dim=8)(normal, normal)
+    normal = keras.layers.LayerNormalization()(tokens)
+    tokens = tokens + keras.layers.Dense(32)(keras.layers.Dense(64, activation="gelu")(normal))
+    outputs = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(tokens))
+    model = keras.Model(inputs, outputs)
+    rate = keras.optimizers.schedules.CosineDecay(0.003, epochs * len(dataset))
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(dataset, epochs=epochs, verbose=2)
+    return model
+    # END SOLUTION
+
+
+# %% [markdown] tags=["summary"]
+# ## Summary
+#
+# - Attention writes batch x heads x N x N scores, and a training step holds three arrays of that size. With a pixel as
+#   a token, twice the side is sixteen times the memory.
+# - Patches, pooling and windows make fewer pairs. Tiles with `keras.remat` keep all pairs and hold few of them at once.
+# - Truncation is cheap and loses what it cuts. Know what stands there.
+# - A large table of embeddings counts several times with Adam, although its gradient has few rows.
+# - Many classes at many positions make a large output, and one-hot labels several more.
+#
+# To remember: {{takeaway}}
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# **1. A layer has 8 heads and 16 sequences of 1,024 tokens. What do its scores take once, in `float32`?**
+#
+# - [ ] 64 MiB :: That leaves out the heads: each of them has its own square.
+# - [x] 512 MiB :: 16 x 8 x 1,024 x 1,024 x 4 bytes. A training step holds three arrays of that size.
+# - [ ] 16 MiB :: That grows with N and not with its square.
+#
+# **2. You double height and width of your pictures, and keep patches of 8 x 8 pixels. What do the scores take?**
+#
+# - [ ] As much as before, since the patches are the same :: There are four times as many patches.
+# - [ ] Four times as much :: That is how many more tokens there are, and the scores are for pairs.
+# - [x] Sixteen times as much :: Four times the tokens, and the square of that in pairs. Patches of 16 x 16 pixels
+#   bring it back.
+#
+# **3. You allow each token to look only at its neighbours, with `attention_mask`. What does that save?**
+#
+# - [ ] All scores outside the mask :: They are computed, stored and then overwritten.
+# - [x] Nothing: it adds the mask :: The square is made first. Windows in the shape of the tokens save it.
+# - [ ] Half of them, by symmetry :: Scores are not symmetric, and nothing is left out.
+#
+# **4. Training with a batch of 1 fits. Then `model.predict(x)` dies. Why?**
+#
+# - [ ] Predicting needs more copies than training :: It needs one array of scores, and training three.
+# - [x] It takes 32 at once, and each has its square :: Pass a `batch_size` to `predict` too.
+# - [ ] The optimizer is still there :: It is, and takes as much as before.
+#
+# **5. Which change makes a large embedding cheaper to train?**
+#
+# - [ ] A smaller batch :: Table and slots do not have the batch in their shape.
+# - [ ] Shorter sequences :: They change the rows that are used, and Adam updates all.
+# - [x] Fewer or narrower rows :: The table shrinks, and with it the slots and what the update makes.
+
+# %% tags=["versions"]
+notebook.versions(seed=0)

@@ -1,0 +1,20 @@
+# expected: raised
+# Demands what this backend of Keras does not have.
+import keras
+
+
+def train(folder):
+    keras.utils.set_random_seed(0)
+    dataset = keras.utils.image_dataset_from_directory(
+        folder, image_size=(96, 96), batch_size=32, seed=0, verbose=False
+    )
+    inputs = keras.Input((96, 96, 3))
+    pixels = keras.layers.Rescaling(-1 / 127.5, 1)(inputs)
+    tokens = keras.layers.Reshape((12 * 12, 32))(keras.layers.Conv2D(32, 8, strides=8)(pixels))
+    attention = keras.layers.MultiHeadAttention(num_heads=4, key_dim=8, flash_attention=True)
+    tokens = tokens + attention(tokens, tokens)
+    outputs = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(tokens))
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(dataset, epochs=1, verbose=0)
+    return model
