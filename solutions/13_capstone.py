@@ -1,0 +1,974 @@
+# %% [markdown]
+# # Capstone: eight mistakes in one notebook
+#
+# A colleague leaves you a notebook that "only crashes". It holds eight mistakes of this course at once. You repair it
+# on a machine with 2 GiB of memory, one death at a time, with nothing to go by but its post-mortems.
+#
+# **Objectives**
+#
+# - Name a cause from a post-mortem: the line, the curve, the largest objects.
+# - Work out what a line needs before you change it.
+# - Make one change at a time, and measure what it bought.
+# - Beat a tight budget and a tight floor together.
+#
+# **Prerequisites**
+#
+# - Labs 01, 02, 04, 05, 07, 09 and 11. Each mistake comes from one of them.
+
+# %% [markdown]
+# ## The machine and the scans
+#
+# A machine with 2 GiB has about 1,024 MiB left for you when the system, the notebook and TensorFlow have taken theirs.
+# That is the budget of every cell here. The data are {{train_count}} scans of {{image_size}} x {{image_size}} pixels.
+# The next cell draws them once.
+
+# %%
+from course_utils import scans
+
+folder = scans.load("train", count=2700, size=192)
+held_back = scans.load("validation", count=300, size=192)
+size_on_disk = sum(path.stat().st_size for path in folder.glob("*/*.jpg")) / 2**20
+print(f"{len(list(folder.glob('*/*.jpg')))} scans, {size_on_disk:.0f} MiB on disk.")
+
+# %% [markdown] tags=["predict"]
+# ## Predict
+#
+# Here is the notebook that you inherited, in one cell. Read it from top to bottom, and mark each line that you
+# distrust. There are eight mistakes.
+#
+# Then predict the first death. How many MiB would the loading alone take, up to and with `x = np.array(images)`? Write
+# your number after `--predict`, in place of the 300 that stands there.
+
+# %% [markdown]
+# ## Crash
+
+# %% tags=["crash"]
+# %%sandbox --budget 1024 --predict 300 --into death_1
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+
+# Load the scans
+paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
+labels = np.array([int(path.parent.name) for path in paths])
+images = []
+for path in paths:
+    images.append(np.asarray(Image.open(path)) / 255)
+x = np.array(images)
+
+# Find the mean and the deviation of the pixels
+generator = tf.keras.preprocessing.image.ImageDataGenerator(featurewise_center=True, featurewise_std_normalization=True)
+generator.fit(x)
+
+
+def prepare(image, label):
+    return (tf.cast(image, "float32") - generator.mean) / generator.std, label
+
+
+# Shuffle well, and keep what is prepared for the next epoch
+data = tf.data.Dataset.from_tensor_slices((x, labels)).map(prepare)
+data = data.shuffle(len(x)).batch(256).cache()
+pictures, _ = next(iter(data))
+print("one batch:", pictures.shape)
+steps = sum(1 for _ in data)
+print("batches:", steps)
+
+# Convolutions, attention, a dense layer
+inputs = keras.Input((192, 192, 3))
+maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+smaller = keras.layers.MaxPooling2D()(maps)
+smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+smaller = keras.layers.MaxPooling2D()(smaller)
+places = keras.layers.Reshape((-1, 32))(smaller)
+places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+vector = keras.layers.Flatten()(places)
+vector = keras.layers.Dense(4096, activation="relu")(vector)
+outputs = keras.layers.Dense(10, activation="softmax")(vector)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+
+# Two steps, to see that it trains
+history = model.fit(data.take(2), verbose=0)
+
+# How strongly does each filter respond?
+answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
+print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
+
+# %% [markdown]
+# Stop here before you read on. Which line died? What was alive? Name the cause, and say what you would change.
+
+# %% [markdown]
+# ## Explain
+#
+# The list never got to its end. To check the arithmetic, load a tenth of the scans in the same way.
+
+# %% tags=["explain"]
+# %%sandbox --budget 1024 --into tenth
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+
+paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))[::10]
+images = []
+for path in paths:
+    images.append(np.asarray(Image.open(path)) / 255)
+x = np.array(images)
+
+# %% tags=["explain"]
+MIB = 2**20
+pixels = 192 * 192 * 3
+as_list = 270 * pixels * 8 / MIB
+expected = 2 * as_list
+print(f"270 scans as float64:       {as_list:7,.0f} MiB")
+print(f"the list and the array:     {expected:7,.0f} MiB")
+print(f"measured:                   {tenth.peak_mib:7,.0f} MiB, {100 * (tenth.peak_mib / expected - 1):+.1f} %")
+print(f"all 2,700 would have taken: {10 * expected:7,.0f} MiB")
+
+# %% [markdown]
+# The arithmetic holds, so you can use it for what no run will ever show: how much a line **would have** needed. Do that
+# at every death below, before you read the text under it.
+#
+# ## Fix it, one death at a time
+#
+# Each cell is the whole notebook with **one** more fix. It gets a little further, and dies of the next mistake.
+#
+# ### Fix 1: keep bytes
+#
+# Death 1 was the list of `float64` scans (lab 01). One array of bytes, filled in place, takes its room. The division by
+# 255 goes for now; the scaling further down does the same work.
+
+# %%
+# %%sandbox --budget 1024 --into death_2
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+
+# Load the scans
+paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
+labels = np.array([int(path.parent.name) for path in paths])
+x = np.empty((len(paths), 192, 192, 3), dtype="uint8")
+for index, path in enumerate(paths):
+    x[index] = Image.open(path)
+
+# Find the mean and the deviation of the pixels
+generator = tf.keras.preprocessing.image.ImageDataGenerator(featurewise_center=True, featurewise_std_normalization=True)
+generator.fit(x)
+
+
+def prepare(image, label):
+    return (tf.cast(image, "float32") - generator.mean) / generator.std, label
+
+
+# Shuffle well, and keep what is prepared for the next epoch
+data = tf.data.Dataset.from_tensor_slices((x, labels)).map(prepare)
+data = data.shuffle(len(x)).batch(256).cache()
+pictures, _ = next(iter(data))
+print("one batch:", pictures.shape)
+steps = sum(1 for _ in data)
+print("batches:", steps)
+
+# Convolutions, attention, a dense layer
+inputs = keras.Input((192, 192, 3))
+maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+smaller = keras.layers.MaxPooling2D()(maps)
+smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+smaller = keras.layers.MaxPooling2D()(smaller)
+places = keras.layers.Reshape((-1, 32))(smaller)
+places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+vector = keras.layers.Flatten()(places)
+vector = keras.layers.Dense(4096, activation="relu")(vector)
+outputs = keras.layers.Dense(10, activation="softmax")(vector)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+
+# Two steps, to see that it trains
+history = model.fit(data.take(2), verbose=0)
+
+# How strongly does each filter respond?
+answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
+print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
+
+# %% [markdown]
+# Another line, and the bytes are small. Which copies does this line make?
+#
+# ### Fix 2: no statistics of everything
+#
+# `generator.fit(x)` turns all scans into `float32`, copies that array, and makes another for the deviation (lab 04). A
+# division by 255 in the pipeline serves as well, one scan at a time.
+
+# %%
+# %%sandbox --budget 1024 --into death_3
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+
+# Load the scans
+paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
+labels = np.array([int(path.parent.name) for path in paths])
+x = np.empty((len(paths), 192, 192, 3), dtype="uint8")
+for index, path in enumerate(paths):
+    x[index] = Image.open(path)
+
+
+def prepare(image, label):
+    return tf.cast(image, "float32") / 255, label
+
+
+# Shuffle well, and keep what is prepared for the next epoch
+data = tf.data.Dataset.from_tensor_slices((x, labels)).map(prepare)
+data = data.shuffle(len(x)).batch(256).cache()
+pictures, _ = next(iter(data))
+print("one batch:", pictures.shape)
+steps = sum(1 for _ in data)
+print("batches:", steps)
+
+# Convolutions, attention, a dense layer
+inputs = keras.Input((192, 192, 3))
+maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+smaller = keras.layers.MaxPooling2D()(maps)
+smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+smaller = keras.layers.MaxPooling2D()(smaller)
+places = keras.layers.Reshape((-1, 32))(smaller)
+places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+vector = keras.layers.Flatten()(places)
+vector = keras.layers.Dense(4096, activation="relu")(vector)
+outputs = keras.layers.Dense(10, activation="softmax")(vector)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+
+# Two steps, to see that it trains
+history = model.fit(data.take(2), verbose=0)
+
+# How strongly does each filter respond?
+answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
+print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
+
+# %% [markdown]
+# It died when it asked for **one** batch. The line is innocent. What does the pipeline have to do before it can hand
+# over the first batch?
+#
+# ### Fix 3: shuffle names
+#
+# `shuffle(len(x))` fills its buffer with every scan, and behind `map` these are `float32` (lab 05). Shuffle the file
+# names, and decode after that. Nobody needs `x` then, nor the copy that `from_tensor_slices` made of it.
+
+# %%
+# %%sandbox --budget 1024 --into death_4
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils import scans
+
+# Load the scans
+paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
+labels = np.array([int(path.parent.name) for path in paths])
+
+
+def prepare(name, label):
+    image = tf.io.decode_jpeg(tf.io.read_file(name))
+    return tf.cast(image, "float32") / 255, label
+
+
+# Shuffle well, and keep what is prepared for the next epoch
+names = [str(path) for path in paths]
+data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
+data = data.map(prepare).batch(256).cache()
+pictures, _ = next(iter(data))
+print("one batch:", pictures.shape)
+steps = sum(1 for _ in data)
+print("batches:", steps)
+
+# Convolutions, attention, a dense layer
+inputs = keras.Input((192, 192, 3))
+maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+smaller = keras.layers.MaxPooling2D()(maps)
+smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+smaller = keras.layers.MaxPooling2D()(smaller)
+places = keras.layers.Reshape((-1, 32))(smaller)
+places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+vector = keras.layers.Flatten()(places)
+vector = keras.layers.Dense(4096, activation="relu")(vector)
+outputs = keras.layers.Dense(10, activation="softmax")(vector)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+
+# Two steps, to see that it trains
+history = model.fit(data.take(2), verbose=0)
+
+# How strongly does each filter respond?
+answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
+print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
+
+# %% [markdown]
+# The first batch is there. Counting the batches kills it, a line that keeps nothing. Who keeps what goes by?
+#
+# ### Fix 4: no cache of floats
+#
+# `cache()` at the end of the pipeline keeps every scan as `float32` (lab 05). Without it, files are read again in each
+# epoch. `len` knows the number of batches without reading any.
+
+# %%
+# %%sandbox --budget 1024 --into death_5
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils import scans
+
+# Load the scans
+paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
+labels = np.array([int(path.parent.name) for path in paths])
+
+
+def prepare(name, label):
+    image = tf.io.decode_jpeg(tf.io.read_file(name))
+    return tf.cast(image, "float32") / 255, label
+
+
+# Shuffle well
+names = [str(path) for path in paths]
+data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
+data = data.map(prepare).batch(256)
+pictures, _ = next(iter(data))
+print("one batch:", pictures.shape)
+steps = len(data)
+print("batches:", steps)
+
+# Convolutions, attention, a dense layer
+inputs = keras.Input((192, 192, 3))
+maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+smaller = keras.layers.MaxPooling2D()(maps)
+smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+smaller = keras.layers.MaxPooling2D()(smaller)
+places = keras.layers.Reshape((-1, 32))(smaller)
+places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+vector = keras.layers.Flatten()(places)
+vector = keras.layers.Dense(4096, activation="relu")(vector)
+outputs = keras.layers.Dense(10, activation="softmax")(vector)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+
+# Two steps, to see that it trains
+history = model.fit(data.take(2), verbose=0)
+
+# How strongly does each filter respond?
+answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
+print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
+
+# %% [markdown]
+# The data are repaired. Now a layer dies, before any training. How many weights does it have?
+#
+# ### Fix 5: no dense layer on everything
+#
+# `Flatten` hands 48 x 48 x 32 numbers to 4,096 units (lab 07). With pooling, 32 numbers are left, and 64 units do.
+
+# %%
+# %%sandbox --budget 1024 --into death_6
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils import scans
+
+# Load the scans
+paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
+labels = np.array([int(path.parent.name) for path in paths])
+
+
+def prepare(name, label):
+    image = tf.io.decode_jpeg(tf.io.read_file(name))
+    return tf.cast(image, "float32") / 255, label
+
+
+# Shuffle well
+names = [str(path) for path in paths]
+data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
+data = data.map(prepare).batch(256)
+pictures, _ = next(iter(data))
+print("one batch:", pictures.shape)
+steps = len(data)
+print("batches:", steps)
+
+# Convolutions, attention, a dense layer
+inputs = keras.Input((192, 192, 3))
+maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+smaller = keras.layers.MaxPooling2D()(maps)
+smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+smaller = keras.layers.MaxPooling2D()(smaller)
+places = keras.layers.Reshape((-1, 32))(smaller)
+places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+vector = keras.layers.GlobalMaxPooling1D()(places)
+vector = keras.layers.Dense(64, activation="relu")(vector)
+outputs = keras.layers.Dense(10, activation="softmax")(vector)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+
+# Two steps, to see that it trains
+history = model.fit(data.take(2), verbose=0)
+
+# How strongly does each filter respond?
+answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
+print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
+
+# %% [markdown]
+# It trains, or would like to. Work out what the first convolution gives for one batch.
+#
+# ### Fix 6: a smaller batch
+#
+# 256 outputs of 192 x 192 x 32 numbers, and training keeps them (lab 02). Take a batch of 32.
+
+# %%
+# %%sandbox --budget 1024 --into death_7
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils import scans
+
+# Load the scans
+paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
+labels = np.array([int(path.parent.name) for path in paths])
+
+
+def prepare(name, label):
+    image = tf.io.decode_jpeg(tf.io.read_file(name))
+    return tf.cast(image, "float32") / 255, label
+
+
+# Shuffle well
+names = [str(path) for path in paths]
+data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
+data = data.map(prepare).batch(32)
+pictures, _ = next(iter(data))
+print("one batch:", pictures.shape)
+steps = len(data)
+print("batches:", steps)
+
+# Convolutions, attention, a dense layer
+inputs = keras.Input((192, 192, 3))
+maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+smaller = keras.layers.MaxPooling2D()(maps)
+smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+smaller = keras.layers.MaxPooling2D()(smaller)
+places = keras.layers.Reshape((-1, 32))(smaller)
+places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+vector = keras.layers.GlobalMaxPooling1D()(places)
+vector = keras.layers.Dense(64, activation="relu")(vector)
+outputs = keras.layers.Dense(10, activation="softmax")(vector)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+
+# Two steps, to see that it trains
+history = model.fit(data.take(2), verbose=0)
+
+# How strongly does each filter respond?
+answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
+print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
+
+# %% [markdown]
+# The same line again. The post-mortem still suspects the batch, because the line is the same. A post-mortem names a
+# *likely* cause, and here you know more: the convolution's output is an eighth of what it was. What else is in a step?
+#
+# ### Fix 7: fewer places to attend to
+#
+# Attention compares every place with every other, and 48 x 48 places make 2,304 x 2,304 scores, for each head and each
+# scan (lab 09). Pool to 12 x 12 places first.
+
+# %%
+# %%sandbox --budget 1024 --into death_8
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils import scans
+
+# Load the scans
+paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
+labels = np.array([int(path.parent.name) for path in paths])
+
+
+def prepare(name, label):
+    image = tf.io.decode_jpeg(tf.io.read_file(name))
+    return tf.cast(image, "float32") / 255, label
+
+
+# Shuffle well
+names = [str(path) for path in paths]
+data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
+data = data.map(prepare).batch(32)
+pictures, _ = next(iter(data))
+print("one batch:", pictures.shape)
+steps = len(data)
+print("batches:", steps)
+
+# Convolutions, attention, a dense layer
+inputs = keras.Input((192, 192, 3))
+maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+smaller = keras.layers.MaxPooling2D()(maps)
+smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+smaller = keras.layers.MaxPooling2D(8)(smaller)
+places = keras.layers.Reshape((-1, 32))(smaller)
+places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+vector = keras.layers.GlobalMaxPooling1D()(places)
+vector = keras.layers.Dense(64, activation="relu")(vector)
+outputs = keras.layers.Dense(10, activation="softmax")(vector)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy")
+
+# Two steps, to see that it trains
+history = model.fit(data.take(2), verbose=0)
+
+# How strongly does each filter respond?
+answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
+print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
+
+# %% [markdown]
+# It trains. The last cell of the notebook kills it, a look at the filters after the work is done.
+#
+# ### Fix 8: reduce before you collect
+#
+# `predict` keeps all answers and joins them, and each answer is a stack of 32 full pictures (lab 11). Only their mean
+# is wanted. So let the model compute it, and collect 32 numbers a scan.
+#
+# This cell has a stopwatch as well, to tell the stages of the curve apart, and asks at the end what the model knows.
+
+# %%
+# %%sandbox --budget 1024 --into repaired
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+stages = {}
+
+# Load the scans
+paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
+labels = np.array([int(path.parent.name) for path in paths])
+stages["loading"] = time.time()
+
+
+def prepare(name, label):
+    image = tf.io.decode_jpeg(tf.io.read_file(name))
+    return tf.cast(image, "float32") / 255, label
+
+
+# Shuffle well
+names = [str(path) for path in paths]
+data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
+data = data.map(prepare).batch(32)
+pictures, _ = next(iter(data))
+print("one batch:", pictures.shape)
+steps = len(data)
+print("batches:", steps)
+stages["pipeline"] = time.time()
+
+# Convolutions, attention, a dense layer
+inputs = keras.Input((192, 192, 3))
+maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+smaller = keras.layers.MaxPooling2D()(maps)
+smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+smaller = keras.layers.MaxPooling2D(8)(smaller)
+places = keras.layers.Reshape((-1, 32))(smaller)
+places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+vector = keras.layers.GlobalMaxPooling1D()(places)
+vector = keras.layers.Dense(64, activation="relu")(vector)
+outputs = keras.layers.Dense(10, activation="softmax")(vector)
+model = keras.Model(inputs, outputs)
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+stages["model"] = time.time()
+
+# Two steps, to see that it trains
+history = model.fit(data.take(2), verbose=0)
+stages["training"] = time.time()
+
+# How strongly does each filter respond?
+means = keras.layers.GlobalAveragePooling2D()(maps)
+answers = keras.Model(inputs, means).predict(data.take(16), verbose=0)
+print("responses:", answers.mean(axis=0).round(2)[:4])
+stages["responses"] = time.time()
+
+# What does it know after two steps?
+paths = sorted(scans.load("validation", count=300, size=192).glob("*/*.jpg"))
+labels = np.array([int(path.parent.name) for path in paths])
+fresh = tf.data.Dataset.from_tensor_slices(([str(path) for path in paths], labels)).map(prepare).batch(32)
+accuracy = model.evaluate(fresh, verbose=0)[1]
+report(accuracy=accuracy, **{name: time.time() - moment for name, moment in stages.items()})
+
+# %% [markdown]
+# It finishes.
+#
+# ### How far each run came
+
+# %%
+from course_utils import notebook
+
+deaths = [death_1, death_2, death_3, death_4, death_5, death_6, death_7, death_8]
+runs = {"as inherited": death_1}
+runs |= {f"after fix {number}": outcome for number, outcome in enumerate([*deaths[1:], repaired], start=1)}
+notebook.compare(runs, alt="Memory over time of nine versions of the notebook, each dying later than the one before")
+
+# %% [markdown]
+# ### What each fix bought
+#
+# What a fatal line would have needed comes from arithmetic, because no run shows it. What the same stage of the
+# notebook takes now is measured: the highest point of the last curve within that stage, with what earlier stages left
+# behind. The last column is their difference to the 1,024 MiB at which the run was killed, so it says **at least**.
+
+# %%
+scores = 4 * (48 * 48) ** 2 * 4
+first_output = 192 * 192 * 32 * 4
+fixes = [
+    ("1 bytes, not float64", "loading", 2 * 2700 * pixels * 8),
+    ("2 no statistics of everything", "pipeline", 2700 * pixels * (1 + 2 * 4)),
+    ("3 shuffle names", "pipeline", 2700 * pixels * (2 + 4)),
+    ("4 no cache of floats", "pipeline", 2700 * pixels * 4),
+    ("5 pool before the dense layer", "model", 48 * 48 * 32 * 4096 * 4),
+    ("6 a batch of 32", "training", 256 * (first_output + scores)),
+    ("7 attention over 144 places", "training", 32 * (first_output + scores)),
+    ("8 reduce, then collect", "responses", 16 * 32 * first_output),
+]
+now, before = {}, 0.0
+for stage in ("loading", "pipeline", "model", "training", "responses"):
+    end = repaired.seconds - repaired.values[stage]
+    now[stage] = max((mib for second, mib in repaired.trace if before <= second <= end), default=0.0)
+    before = end
+
+print(f"{'':<31}{'needed':>10}{'killed at':>11}{'now':>7}{'bought':>9}   stage")
+for (fix, stage, needed), death in zip(fixes, deaths, strict=True):
+    bought = death.peak_mib - now[stage]
+    print(f"{fix:<31}{needed / MIB:10,.0f}{death.peak_mib:11,.0f}{now[stage]:7,.0f}{bought:9,.0f}   {stage}")
+
+# %% [markdown]
+# Three things to see. Fixes 6 and 7 share a stage: neither is enough without the other. A fix of the data is worth its
+# amount only as long as the data are that many; a fix of the model is worth it for one scan as for a million. And the
+# order in which a notebook dies is the order of its lines, not of its mistakes.
+
+# %% [markdown]
+# ## What people say
+#
+# The repaired notebook needs the 2 GiB, and knows next to nothing after two steps. So three lean answers, trained for
+# two epochs. They differ in one number, `RATIO`: the JPEG decoder itself can make a picture 2, 4 or 8 times smaller
+# while it reads it, so the large one is never in memory.
+
+# %%
+# %%sandbox --budget 1024 --into pixels_96
+import keras
+import tensorflow as tf
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+RATIO = 2
+
+
+def load(name, label):
+    return tf.io.decode_jpeg(tf.io.read_file(name), channels=3, ratio=RATIO), label
+
+
+def batches(split, count):
+    paths = sorted(scans.load(split, count=count, size=192).glob("*/*.jpg"))
+    names, labels = [str(path) for path in paths], [int(path.parent.name) for path in paths]
+    data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names), seed=0)
+    return data.map(load).batch(32).prefetch(1)
+
+
+keras.utils.set_random_seed(0)
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.Conv2D(32, 3, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+history = model.fit(batches("train", 2700), epochs=2, verbose=0)
+report(accuracy=model.evaluate(batches("validation", 300), verbose=0)[1])
+
+# %%
+# %%sandbox --budget 1024 --into pixels_48
+import keras
+import tensorflow as tf
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+RATIO = 4
+
+
+def load(name, label):
+    return tf.io.decode_jpeg(tf.io.read_file(name), channels=3, ratio=RATIO), label
+
+
+def batches(split, count):
+    paths = sorted(scans.load(split, count=count, size=192).glob("*/*.jpg"))
+    names, labels = [str(path) for path in paths], [int(path.parent.name) for path in paths]
+    data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names), seed=0)
+    return data.map(load).batch(32).prefetch(1)
+
+
+keras.utils.set_random_seed(0)
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.Conv2D(32, 3, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+history = model.fit(batches("train", 2700), epochs=2, verbose=0)
+report(accuracy=model.evaluate(batches("validation", 300), verbose=0)[1])
+
+# %%
+# %%sandbox --budget 1024 --into pixels_24
+import keras
+import tensorflow as tf
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+RATIO = 8
+
+
+def load(name, label):
+    return tf.io.decode_jpeg(tf.io.read_file(name), channels=3, ratio=RATIO), label
+
+
+def batches(split, count):
+    paths = sorted(scans.load(split, count=count, size=192).glob("*/*.jpg"))
+    names, labels = [str(path) for path in paths], [int(path.parent.name) for path in paths]
+    data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names), seed=0)
+    return data.map(load).batch(32).prefetch(1)
+
+
+keras.utils.set_random_seed(0)
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.Conv2D(32, 3, activation="relu"),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+history = model.fit(batches("train", 2700), epochs=2, verbose=0)
+report(accuracy=model.evaluate(batches("validation", 300), verbose=0)[1])
+
+# %% tags=["claims"]
+changed = [
+    "images.append(",
+    "generator.fit(",
+    ".shuffle(",
+    ".cache(",
+    "Dense(4096",
+    ".batch(256",
+    "Reshape(",
+    ".predict(",
+]
+at_fault = sum(text in death.where.source for text, death in zip(changed, deaths, strict=True))
+needs = [needed / MIB for _, _, needed in fixes]
+knows = {96: pixels_96.values["accuracy"], 48: pixels_48.values["accuracy"], 24: pixels_24.values["accuracy"]}
+lean = pixels_24.peak_mib
+notebook.claims(
+    [
+        (
+            "The line that died is the line to fix.",
+            f"true of {at_fault} deaths out of {len(deaths)}",
+            "true" if at_fault == len(deaths) else "half true: it may only ask for what another line promised",
+        ),
+        (
+            "The first crash is the worst mistake.",
+            f"death 1 would have needed {needs[0]:,.0f} MiB, the worst {max(needs):,.0f} MiB",
+            "true" if needs[0] == max(needs) else "false: it is the first in the program",
+        ),
+        (
+            "A smaller batch fixes it.",
+            f"batch of 256: {death_6.status.replace('_', ' ')}; batch of 32: {death_7.status.replace('_', ' ')}",
+            "false" if death_7.status != "finished" else "half true",
+        ),
+        (
+            "Once it runs, it is repaired.",
+            f"the repaired notebook: {repaired.peak_mib:,.0f} MiB, accuracy {repaired.values['accuracy']:.2f}; "
+            f"24 pixels: {lean:,.0f} MiB, accuracy {knows[24]:.2f}",
+            "half true: it runs, and there is much left to gain" if repaired.peak_mib > 2 * lean else "true",
+        ),
+        (
+            "More pixels give a better accuracy.",
+            f"after two epochs of the same layers: 96 pixels {knows[96]:.2f}, 48 {knows[48]:.2f}, 24 {knows[24]:.2f}",
+            "true"
+            if knows[96] > knows[48] > knows[24]
+            else "depends: on what the layers can see at once, and for how long",
+        ),
+    ]
+)
+
+# %% [markdown]
+# ## Your turn
+#
+# Now without the old notebook. Write `train(folder)` for the same {{train_count}} scans, in one folder a class, as
+# `folder/<class 0..9>/*.jpg`. Return a trained Keras model.
+#
+# - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
+# - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
+# - **Time:** at most {{time_limit}} seconds, training and grading together.
+#
+# The grader feeds your model raw pixels from 0 to 255, as `float32`, at {{image_size}} x {{image_size}}. If your model
+# wants other pictures, write `predict(model, paths)` as well: it gets a list of files and returns a label for each. Any
+# technique that meets the three is right. `%course hint {{number}}` gives a hint.
+
+# %% tags=["graded"]
+# %%graded 13
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+# BEGIN SOLUTION
+def load(name):
+    """One scan, which the decoder itself makes four times smaller: 48 x 48 pixels of three bytes."""
+    return tf.io.decode_jpeg(tf.io.read_file(name), channels=3, ratio=4)
+
+
+# END SOLUTION
+def train(folder):
+    """Train on folder/<class>/*.jpg and return a trained model."""
+    # STARTER: Read the scans small, train a model in little memory, and return it.
+    # BEGIN SOLUTION
+    keras.utils.set_random_seed(0)
+    paths = sorted(folder.glob("*/*.jpg"))
+    names, labels = [str(path) for path in paths], [int(path.parent.name) for path in paths]
+    data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names), seed=0)
+    data = data.map(lambda name, label: (load(name), label)).batch(32).prefetch(1)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((48, 48, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    rate = keras.optimizers.schedules.CosineDecay(0.005, 5 * len(data))
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+    model.fit(data, epochs=5, verbose=0)
+    return model
+    # END SOLUTION
+
+
+# BEGIN SOLUTION
+def predict(model, paths):
+    """Return one label for each file of the list."""
+    answers = []
+    for start in range(0, len(paths), 32):
+        pictures = np.stack([load(path) for path in paths[start : start + 32]])
+        answers.append(model.predict_on_batch(pictures).argmax(axis=1))
+    return np.concatenate(answers)
+
+
+# END SOLUTION
+
+# %% [markdown]
+# ### Memory against accuracy
+#
+# Here is what you have seen, and your own best answer so far. Down and to the right is bad; the goal is the corner
+# above the floor and left of the budget. The lean answers were scored on validation scans, yours on the hidden ones.
+#
+# When your course grades a class, the same picture with a mark for each learner lies beside `results.csv`, as
+# `memory-accuracy.svg`.
+
+# %% mystnb={"image": {"alt": "Peak memory against accuracy: the inherited notebook, its repair, lean answers, yours."}}
+from IPython.display import SVG, display
+
+from course_utils import labs
+from course_utils.notebook.progress import Progress
+from course_utils.reports.scatter import as_svg
+
+lab = labs.get("13")
+asked = {"lab": lab.number, "budget_mib": lab.budget_mib, "floor": lab.floor}
+shown = {"as inherited": death_1, "after fix 4": death_5, "repaired": repaired}
+shown |= {"96 pixels": pixels_96, "48 pixels": pixels_48, "24 pixels": pixels_24}
+points = []
+for name, outcome in shown.items():
+    accuracy = outcome.values.get("accuracy")
+    passes = accuracy is not None and accuracy >= lab.floor and outcome.peak_mib <= lab.budget_mib
+    verdict = outcome.status if accuracy is None else "passed" if passes else "not enough"
+    points.append({**asked, "student": name, "verdict": verdict, "peak_mib": outcome.peak_mib, "accuracy": accuracy})
+mine = Progress().entry(lab)
+if mine.get("peak_mib"):
+    points.append({**mine, **asked, "student": "your answer"})
+display(SVG(as_svg(points)))
+
+# %% [markdown] tags=["summary"]
+# ## Summary
+#
+# - Read a post-mortem in this order: the line, the largest objects, the curve. Then multiply.
+# - The line that dies may be innocent. `next`, `sum` and `fit` ask for what a line above them promised.
+# - One change at a time. Otherwise you do not know what it bought.
+# - A notebook dies in the order of its lines. Repair goes on until it finishes, and then the saving begins.
+# - What you never make needs no memory: the smaller picture out of the decoder, the mean out of the model.
+#
+# To remember: {{takeaway}}
+
+# %% [markdown] tags=["quiz"]
+# ## Quiz
+#
+# Open the answer that you would give.
+#
+# **1. A run dies at `pictures, labels = next(iter(data))`, and a batch is small. Where do you look?**
+#
+# - [x] At the stages of the pipeline above, for one that must be full first :: `shuffle` hands over nothing before its
+#   buffer is full.
+# - [ ] At the size of the batch :: The post-mortem shows a curve far above one batch.
+# - [ ] At the model :: It has not been asked for anything yet.
+#
+# **2. You halve the batch, and the run dies at the same `fit` line, a little later. What does that tell you?**
+#
+# - [ ] That the batch is not the cause :: It may be one of two causes, as it was here.
+# - [ ] That the batch has to be halved again :: Perhaps. Work out first what one scan needs in the largest layer.
+# - [x] Only that the need is still above the cap :: A killed run shows where it stopped, and not how much was missing.
+#
+# **3. Why are the figures under "bought" only lower bounds?**
+#
+# - [ ] The meter is not exact :: It is, to a few percent.
+# - [x] A killed run never shows its whole need :: It stops at the cap, so the difference begins there.
+# - [ ] The stages overlap :: Each has its own stretch of the curve.
+#
+# **4. `tf.io.decode_jpeg(..., ratio=4)` saves memory. Where is the large picture?**
+#
+# - [x] Nowhere: the decoder works out the small one directly :: A sixteenth of the pixels comes out, and nothing more.
+# - [ ] In memory, until the small one is complete :: That is how `resize` after decoding works.
+# - [ ] In the page cache :: The file's own bytes are there, and those are few.
+
+# %% tags=["versions"]
+notebook.versions(seed=0)
