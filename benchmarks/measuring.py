@@ -1,12 +1,14 @@
 """How well memory is measured on this host, by every method that it allows: ``python benchmarks/measuring.py``.
 
 Each row runs code whose need is known by arithmetic in a sandbox and compares. ``--runs`` sets how often the training
-run is repeated for its spread. Times are compared side by side in one go, as ratios of medians.
+run is repeated for its spread. Times are compared side by side in one go, as ratios of medians. At the end: how long a
+learner waits for the scans and for the extension.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -157,6 +159,30 @@ def promptness(methods: list[str]) -> None:
     console.print(f"{imported:.2f} s, {imported / start:.0f} times as long (medians of 5).")
 
 
+def waiting() -> None:
+    """Print how long the first and the second asking for 4,000 scans takes, and loading the extension."""
+    draw = (
+        "import time\nstart = time.perf_counter()\nfrom course_utils import scans\n"
+        "scans.load('train', count=4000, size=150)\nprint(time.perf_counter() - start)"
+    )
+    load = (
+        "import sys, time\nfrom IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\nstart = time.perf_counter()\n"
+        "shell.run_line_magic('load_ext', 'course_utils')\nseconds = time.perf_counter() - start\n"
+        "assert 'tensorflow' not in sys.modules\nprint(seconds)"
+    )
+    with tempfile.TemporaryDirectory() as cache:
+        environment = os.environ | {"COURSE_UTILS_CACHE": cache}
+        for what, code in {
+            "4,000 scans of 150 x 150, the first time": draw,
+            "the same scans again": draw,
+            "%load_ext course_utils, without TensorFlow": load,
+        }.items():
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+            console.print(f"{what}: {float(done.stdout.split()[-1]):.2f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10, help="repetitions of the training run")
@@ -170,6 +196,7 @@ def main() -> None:
     known_needs(methods)
     training_spread(methods, options.runs)
     promptness(methods)
+    waiting()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from conftest import cannot_be_tested
 from test_grading_submission import TRAIN, code, notebook
 
 from course_utils import labs, sandbox, scans
@@ -38,6 +39,11 @@ ANSWERS = {
         "Hold less",
     ),
     "naive": ("import numpy as np\ndef train(folder):\n    return np.ones((4000, 1000, 1000))", "out_of_memory", ""),
+    "late": (
+        f"{TRAIN}import numpy as np\ndef predict(model, paths): return np.ones((4000, 1000, 1000))",
+        "out_of_memory",
+        "While it labelled the hidden images: ",
+    ),
     "error": ("def train(folder):\n    return 1 / 0", "raised", "ZeroDivisionError"),
     "renamed": ("def fit(folder): return 1", "raised", "does not define train(folder)"),
     "value": ("train = 7", "raised", "not a function"),
@@ -152,8 +158,8 @@ def predict(model, paths):
     assert sorted(paths) == list(paths) and not {os.path.dirname(path) for path in paths} & set("0123456789")
     return [0] * len(paths)
 """
-    if sandbox.unavailable("bwrap"):
-        pytest.skip("This host cannot hold bwrap.")
+    if why := sandbox.unavailable("bwrap"):
+        cannot_be_tested(why)
     one = grade_source([("graded cell", spying)], LAB, isolation="bwrap")
     assert (one["verdict"], one["isolation"]) == ("inaccurate", "bwrap"), one["message"]
 

@@ -17,7 +17,15 @@ import pytest
 
 from course_utils import sandbox
 
-LEVELS = [level for level in sandbox.LEVELS if not sandbox.unavailable(level)]
+
+def held(level: str) -> object:
+    """The level as a parameter: a host that cannot hold it says so and skips, but CI must hold bwrap."""
+    why = sandbox.unavailable(level)
+    may_skip = not (os.environ.get("CI") and level == "bwrap")
+    return pytest.param(level, marks=pytest.mark.skipif(bool(why) and may_skip, reason=why))
+
+
+LEVELS = [held(level) for level in sandbox.LEVELS]
 
 
 def run(source: str, **options: object) -> sandbox.Outcome:

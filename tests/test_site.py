@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import os
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +14,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlparse
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import ROOT, require_program
+from conftest import ROOT, cannot_be_tested, require_program
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from course_utils import labs
@@ -45,8 +44,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 def site() -> Iterator[str]:
     """The address of the built book, served on this machine."""
     if not (HTML / "index.html").exists():
-        sentence = "There is no built book: run `make book`, or `make test`, which builds it."
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
+        cannot_be_tested("There is no built book: run `make book`, or `make test`, which builds it.")
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(HTML)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"

@@ -205,7 +205,8 @@ def compress_and_serve(
 def judge(outcome: sandbox.Outcome, examiner: Examiner, lab: LabSpec) -> tuple[str, float, str]:
     """Verdict, points of 100, and the sentence for the learner."""
     if outcome.status != "finished":
-        parts = [outcome.message, outcome.cause and f"Likely cause: {outcome.cause}"]
+        during = "While it labelled the hidden images: " if examiner.labels and examiner.accuracy is None else ""
+        parts = [during + outcome.message, outcome.cause and f"Likely cause: {outcome.cause}"]
         return outcome.status, 0.0, " ".join(part for part in parts if part)
     if examiner.problem:
         return "raised", 0.0, examiner.problem
