@@ -305,7 +305,7 @@ def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
             bar.progress += written  # draws itself anew
 
         yield advance
-        display({"text/plain": ""}, raw=True, display_id=bar._display_id, update=True)
+        display({"text/plain": f"{title}: done."}, raw=True, display_id=bar._display_id, update=True)
         return
 
     from rich.console import Console

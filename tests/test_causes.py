@@ -295,6 +295,7 @@ CODE = [
     ("float64_data", "x = np.array(images) / 255"),
     ("float64_data", "x /= 255.0"),
     ("list_then_array", "images = np.stack(images)"),
+    ("list_of_images", "pictures.append((pixels, int(path.parent.name)))"),
     ("one_hot_labels", "y = keras.utils.to_categorical(y, 10)"),
     ("tensor_slices", "dataset = tf.data.Dataset.from_tensor_slices((x, y))"),
     ("shuffle_buffer", "for batch in dataset.shuffle(4000).batch(32):"),
