@@ -607,7 +607,7 @@ paths = sorted(scans.load("validation", count=300, size=192).glob("*/*.jpg"))
 labels = np.array([int(path.parent.name) for path in paths])
 fresh = tf.data.Dataset.from_tensor_slices(([str(path) for path in paths], labels)).map(prepare).batch(32)
 accuracy = model.evaluate(fresh, verbose=0)[1]
-report(accuracy=accuracy, **{name: time.time() - moment for name, moment in stages.items()})
+report(accuracy=accuracy, **{f"_{name}": time.time() - moment for name, moment in stages.items()})
 
 # %% [markdown]
 # It finishes.
@@ -644,7 +644,7 @@ fixes = [
 ]
 now, before = {}, 0.0
 for stage in ("loading", "pipeline", "model", "training", "responses"):
-    end = repaired.seconds - repaired.values[stage]
+    end = repaired.seconds - repaired.values[f"_{stage}"]
     now[stage] = max((mib for second, mib in repaired.trace if before <= second <= end), default=0.0)
     before = end
 

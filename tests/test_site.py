@@ -30,6 +30,10 @@ THEMES = ("light", "dark")
 # What a page may ask for and does without: the picture of the Colab badge.
 OPTIONAL_HOSTS = {"colab.research.google.com"}
 
+STICKS_OUT = """Array.from(document.querySelectorAll(".oom-card")).flatMap(card =>
+    Array.from(card.querySelectorAll("table, figure, p"))
+        .filter(part => part.getBoundingClientRect().right > card.getBoundingClientRect().right + 1)
+        .map(part => part.innerText.slice(0, 80)))"""
 CONTRAST = (ROOT / "tests" / "contrast.js").read_text(encoding="utf-8")
 
 
@@ -182,6 +186,15 @@ def test_words_in_curves_do_not_overlap(browser, site, page, width):
                 across = min(a["right"], b["right"]) - max(a["left"], b["left"])
                 down = min(a["bottom"], b["bottom"]) - max(a["top"], b["top"])
                 assert across < 1 or down < 4, f"{one!r} and {other!r} lie on each other"
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_nothing_in_a_card_sticks_out_of_it(browser, site, page):
+    with visiting(browser, site, page) as visit:
+        for width in (1400, 1200, 1000, 390):
+            visit.page.set_viewport_size({"width": width, "height": 900})
+            wide = visit.page.evaluate(STICKS_OUT)
+            assert wide == [], f"at a width of {width} pixels"
 
 
 @pytest.mark.parametrize("page", [*PAGES, "genindex", "search"])

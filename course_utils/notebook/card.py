@@ -17,6 +17,7 @@ from course_utils.notebook.render import (
     html_table,
     mib,
     prose,
+    shown,
     text_bar,
     text_table,
     value,
@@ -48,7 +49,7 @@ def outcome_card(outcome: Outcome, *, predicted_mib: float | None = None, label:
     facts = [
         ("Your prediction", compare_prediction(predicted_mib, outcome)),
         ("It asked for", outcome.allocation),
-        ("Reported", ", ".join(f"{name} {value(number)}" for name, number in outcome.values.items())),
+        ("Reported", ", ".join(f"{name} {value(number)}" for name, number in shown(outcome.values).items())),
         ("GPU peak", "" if outcome.gpu_peak_mib is None else mib(outcome.gpu_peak_mib)),
     ]
     facts = [(name, fact) for name, fact in facts if fact]

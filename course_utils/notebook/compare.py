@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from course_utils.notebook import curve
 from course_utils.notebook.card import STATUSES, ending
-from course_utils.notebook.render import Card, duration, escape, html_table, mib, text_table, value
+from course_utils.notebook.render import Card, duration, escape, html_table, mib, shown, text_table, value
 from course_utils.sandbox import Outcome
 
 
@@ -32,20 +32,16 @@ def compare_card(outcomes: Mapping[str, Outcome], alt: str = "") -> Card:
     peaks = ", ".join(f"{label} {mib(outcome.peak_mib)}" for label, outcome in outcomes.items())
     alt = f"{alt.rstrip('. ') or 'Memory of several runs over time'}. Peaks: {peaks}."
 
-    reported = list(dict.fromkeys(name for outcome in outcomes.values() for name in outcome.values))
-    header = [
-        "Run",
-        "Outcome",
-        "Peak",
-        "Budget",
-        "Time",
-        *(name.replace("_", " ").capitalize() for name in reported),
-    ]
+    reported = list(dict.fromkeys(name for outcome in outcomes.values() for name in shown(outcome.values)))
+    # A budget that all share is a line in the figure.
+    header = ["Run", "Outcome", "Peak", *(["Budget"] if budget is None else []), "Time"]
+    header += [name.replace("_", " ").capitalize() for name in reported]
     html_rows, text_rows = [], []
     for number, (label, outcome) in enumerate(outcomes.items()):
         _, word, tone, _ = STATUSES[outcome.status]
         more = "at least " if outcome.status != "finished" else ""
-        figures = [f"{more}{mib(outcome.peak_mib)}", mib(outcome.budget_mib), duration(outcome.seconds)]
+        figures = [f"{more}{mib(outcome.peak_mib)}", *([mib(outcome.budget_mib)] if budget is None else [])]
+        figures.append(duration(outcome.seconds))
         figures += [value(outcome.values[name]) if name in outcome.values else "" for name in reported]
         swatch = (
             '<svg class="oom-swatch" viewBox="0 0 28 8" aria-hidden="true">'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -95,6 +95,11 @@ def value(number: object) -> str:
     if isinstance(number, float):
         return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
     return clean(number)
+
+
+def shown(values: Mapping[str, object]) -> dict[str, object]:
+    """The reported values that are for the reader: a name that begins with an underscore is for later cells only."""
+    return {name: number for name, number in values.items() if not name.startswith("_")}
 
 
 def place(path: Path) -> str:

@@ -60,7 +60,8 @@ def _receive_exactly(count: int) -> bytes:
 def report(**values: Any) -> None:
     """Hand numbers or short texts to the notebook, where they show in the card and in comparisons.
 
-    NumPy and TensorFlow scalars are taken as Python numbers.
+    A name that begins with an underscore is kept for later cells and not shown. NumPy and TensorFlow scalars are taken
+    as Python numbers.
     """
     plain = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
     plain = {name: value.numpy().item() if hasattr(value, "numpy") else value for name, value in plain.items()}
