@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Deletes the list when both copies have been alive, and keeps eight bytes a pixel.
+# Deletes the list when three copies have been alive, and keeps eight bytes a pixel.
 import keras
 import numpy as np
 from PIL import Image
@@ -30,6 +30,7 @@ def train(folder):
     paths = sorted(folder.glob("*/*.jpg"))
     images = [np.asarray(Image.open(path)) / 1.0 for path in paths]
     x = np.array(images)
+    x = x - x.mean(axis=0)
     del images
     y = np.array([int(path.parent.name) for path in paths])
     return fit_model(x, y)
