@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
@@ -93,107 +92,110 @@ class Visit:
             self.errors.append(f"{response.status} for {response.url}")
 
 
-@contextlib.contextmanager
-def visiting(browser: Browser, site: str, page: str, width: str = "wide", theme: str = "light") -> Iterator[Visit]:
-    """Open a page of the book, such as ``book/index``, and give the browser's tab."""
+@pytest.fixture(scope="module")
+def visit(browser: Browser, site: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """A page of the book, such as ``book/index``, open in the browser. Tests of the same page share it."""
+    page, width, theme = request.param
     context = browser.new_context(viewport={"width": WIDTHS[width], "height": 900}, color_scheme=theme)
     context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
-    visit = Visit(context.new_page(), site)
-    visit.page.goto(f"{site}{page}.html", wait_until="load")
-    yield visit
+    opened = Visit(context.new_page(), site)
+    opened.page.goto(f"{site}{page}.html", wait_until="load")
+    yield opened
     context.close()
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("page", PAGES)
-def test_page_fits_its_screen_and_loads_whole(browser, site, page, width, theme):
-    with visiting(browser, site, page, width, theme) as visit:
-        tab = visit.page
-        assert tab.evaluate("document.documentElement.dataset.theme") == theme
-        too_wide = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert too_wide <= 0, f"{page} is {too_wide} pixels wider than a {width} screen"
-        shown = [picture for picture in tab.query_selector_all("article img") if picture.is_visible()]
-        for picture in shown:
-            address = picture.get_attribute("src") or ""
-            picture.evaluate("picture => picture.decode().catch(() => null)")
-            if urlparse(urljoin(tab.url, address)).hostname not in OPTIONAL_HOSTS:
-                assert picture.evaluate("picture => picture.naturalWidth"), f"{address[:80]} does not load"
-            assert picture.get_attribute("alt"), f"{address[:80]} has no alt text"
-        assert visit.errors == []
-        assert visit.refused_hosts <= OPTIONAL_HOSTS
+def open_at(
+    pages: Iterable[str], widths: Iterable[str] = ("wide",), themes: Iterable[str] = ("light",)
+) -> pytest.MarkDecorator:
+    """Give a test its `visit`, once for each page, width and theme."""
+    visits = list(itertools.product(pages, widths, themes))
+    return pytest.mark.parametrize("visit", visits, ids="-".join, indirect=True)
+
+
+@open_at(PAGES, WIDTHS, THEMES)
+def test_page_fits_its_screen_and_loads_whole(visit, request):
+    page, width, theme = request.node.callspec.params["visit"]
+    tab = visit.page
+    assert tab.evaluate("document.documentElement.dataset.theme") == theme
+    too_wide = tab.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert too_wide <= 0, f"{page} is {too_wide} pixels wider than a {width} screen"
+    shown = [picture for picture in tab.query_selector_all("article img") if picture.is_visible()]
+    for picture in shown:
+        address = picture.get_attribute("src") or ""
+        picture.evaluate("picture => picture.decode().catch(() => null)")
+        if urlparse(urljoin(tab.url, address)).hostname not in OPTIONAL_HOSTS:
+            assert picture.evaluate("picture => picture.naturalWidth"), f"{address[:80]} does not load"
+        assert picture.get_attribute("alt"), f"{address[:80]} has no alt text"
+    assert visit.errors == []
+    assert visit.refused_hosts <= OPTIONAL_HOSTS
 
 
 def test_every_lab_and_its_solution_are_in_the_book():
     assert set(NOTEBOOKS) == {f"{folder}/{spec.name}" for folder in ("labs", "solutions") for spec in labs.all()}
 
 
-@pytest.mark.parametrize("page", NOTEBOOKS)
-def test_colab_button_opens_this_notebook_from_the_repository(browser, site, page):
+@open_at(NOTEBOOKS)
+def test_colab_button_opens_this_notebook_from_the_repository(visit, request):
+    page = request.node.callspec.params["visit"][0]
     slug = CONFIGURATION["repository"]["url"].removeprefix("https://github.com/")
     wanted = f"https://colab.research.google.com/github/{slug}/blob/main/{page}.ipynb"
     assert (ROOT / f"{page}.ipynb").exists()
-    with visiting(browser, site, page) as visit:
-        button = visit.page.locator(".article-header-buttons a[href*='colab']")
-        assert button.first.get_attribute("href") == wanted
-        addresses = visit.page.eval_on_selector_all("a[href*='colab.research']", "links => links.map(x => x.href)")
-        assert set(addresses) <= {wanted, wanted.replace("/solutions/", "/labs/")}
+    button = visit.page.locator(".article-header-buttons a[href*='colab']")
+    assert button.first.get_attribute("href") == wanted
+    addresses = visit.page.eval_on_selector_all("a[href*='colab.research']", "links => links.map(x => x.href)")
+    assert set(addresses) <= {wanted, wanted.replace("/solutions/", "/labs/")}
 
 
-def test_search_finds_pages_without_a_network(browser, site):
-    with visiting(browser, site, "search") as visit:
-        visit.page.goto(f"{site}search.html?q=float64")
-        # The results come one after the other, the best first.
-        visit.page.wait_for_selector(f"#search-results li a[href*='{LAB_01}']", timeout=15_000)
-        assert visit.errors == []
+@open_at(["search"])
+def test_search_finds_pages_without_a_network(visit):
+    visit.page.goto(f"{visit.site}search.html?q=float64")
+    # The results come one after the other, the best first.
+    visit.page.wait_for_selector(f"#search-results li a[href*='{LAB_01}']", timeout=15_000)
+    assert visit.errors == []
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-def test_lab_01_shows_the_crash_and_names_its_line(browser, site, width, theme):
-    with visiting(browser, site, LAB_01, width, theme) as visit:
-        card = visit.page.locator(".oom-card").filter(has_text="Out of memory").first
-        assert card.is_visible()
-        assert "line " in card.inner_text()
-        assert card.locator("svg.oom-curve").first.is_visible()
+@open_at([LAB_01], WIDTHS, THEMES)
+def test_lab_01_shows_the_crash_and_names_its_line(visit):
+    card = visit.page.locator(".oom-card").filter(has_text="Out of memory").first
+    assert card.is_visible()
+    assert "line " in card.inner_text()
+    assert card.locator("svg.oom-curve").first.is_visible()
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("page", NOTEBOOKS)
-def test_cards_can_be_read_in_both_themes(browser, site, page, theme):
-    with visiting(browser, site, page, "wide", theme) as visit:
-        cards = visit.page.query_selector_all(".oom-card")
-        assert cards
-        for card in cards:
-            words = card.evaluate(CONTRAST)
-            assert words
-            faint = [f"{word['text']!r}: {word['ratio']:.1f}" for word in words if word["ratio"] < 4.5]
-            assert faint == []
+@open_at(NOTEBOOKS, themes=THEMES)
+def test_cards_can_be_read_in_both_themes(visit):
+    cards = visit.page.query_selector_all(".oom-card")
+    assert cards
+    for card in cards:
+        words = card.evaluate(CONTRAST)
+        assert words
+        faint = [f"{word['text']!r}: {word['ratio']:.1f}" for word in words if word["ratio"] < 4.5]
+        assert faint == []
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("page", NOTEBOOKS)
-def test_words_in_curves_do_not_overlap(browser, site, page, width):
-    with visiting(browser, site, page, width) as visit:
-        curves = visit.page.query_selector_all("svg.oom-curve")
-        assert curves
-        for curve in curves:
-            boxes = curve.eval_on_selector_all(
-                "text", "texts => texts.map(x => [x.textContent, x.getBoundingClientRect().toJSON()])"
-            )
-            for (one, a), (other, b) in itertools.combinations(boxes, 2):
-                across = min(a["right"], b["right"]) - max(a["left"], b["left"])
-                down = min(a["bottom"], b["bottom"]) - max(a["top"], b["top"])
-                assert across < 1 or down < 4, f"{one!r} and {other!r} lie on each other"
+@open_at(NOTEBOOKS, WIDTHS)
+def test_words_in_curves_do_not_overlap(visit):
+    curves = visit.page.query_selector_all("svg.oom-curve")
+    assert curves
+    for curve in curves:
+        boxes = curve.eval_on_selector_all(
+            "text", "texts => texts.map(x => [x.textContent, x.getBoundingClientRect().toJSON()])"
+        )
+        for (one, a), (other, b) in itertools.combinations(boxes, 2):
+            across = min(a["right"], b["right"]) - max(a["left"], b["left"])
+            down = min(a["bottom"], b["bottom"]) - max(a["top"], b["top"])
+            assert across < 1 or down < 4, f"{one!r} and {other!r} lie on each other"
 
 
-@pytest.mark.parametrize("page", NOTEBOOKS)
-def test_nothing_in_a_card_sticks_out_of_it(browser, site, page):
-    with visiting(browser, site, page) as visit:
+@open_at(NOTEBOOKS)
+def test_nothing_in_a_card_sticks_out_of_it(visit):
+    as_it_was = visit.page.viewport_size
+    try:
         for width in (1400, 1200, 1000, 390):
             visit.page.set_viewport_size({"width": width, "height": 900})
-            wide = visit.page.evaluate(STICKS_OUT)
-            assert wide == [], f"at a width of {width} pixels"
+            assert visit.page.evaluate(STICKS_OUT) == [], f"at a width of {width} pixels"
+    finally:
+        visit.page.set_viewport_size(as_it_was)
 
 
 @pytest.mark.parametrize("page", [*PAGES, "genindex", "search"])
