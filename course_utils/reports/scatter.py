@@ -7,7 +7,7 @@ from html import escape
 from math import ceil, floor, log2
 from typing import Any
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 330, 60, 620, 40, 280
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 330, 60, 600, 40, 280
 NAMED = 9  # so many answers get a number and a line below the picture; of more, the pointer shows the name
 
 
@@ -53,13 +53,17 @@ def _panel(lab: str, records: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
     drawn += [_line(x(budget), TOP, x(budget), BOTTOM, "#0550ae", 2), _text(x(budget) + 4, TOP - 6, "budget")]
     drawn += [_line(LEFT, y(share), RIGHT, y(share), "#0550ae", 2), _text(RIGHT - 32, y(share) - 5, "floor")]
     height = HEIGHT
+    numbered: list[tuple[float, float]] = []
     for number, record in enumerate(records, start=1):
         result = "no accuracy" if record["accuracy"] is None else f"{record['accuracy']:.1%}"
         name = f"{record['student']}: {record['peak_mib']:,.0f} MiB, {result}, {record['verdict'].replace('_', ' ')}"
         across, up = x(record["peak_mib"]), y(record["accuracy"] or 0)
         drawn.append(f"<g><title>{_clean(name)}</title>{_mark(across, up, record)}</g>")
         if len(records) <= NAMED:
-            drawn += [_text(across + 8, up - 6, str(number), "bold"), _text(LEFT, height + 4, f"{number}  {name}")]
+            beside = sum(abs(across - x_there) < 20 and abs(up - y_there) < 14 for x_there, y_there in numbered)
+            numbered.append((across, up))
+            drawn.append(_text(across + 8 + 14 * beside, up - 6, str(number), "bold"))
+            drawn.append(_text(LEFT, height + 4, f"{number}  {name}"))
             height += 20
     return "".join(drawn), height + 14
 
