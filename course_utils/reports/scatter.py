@@ -7,6 +7,8 @@ from html import escape
 from math import ceil, floor, log2
 from typing import Any
 
+from course_utils.grading.record import clean
+
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 330, 60, 600, 40, 280
 NAMED = 9  # so many answers get a number and a line below the picture; of more, the pointer shows the name
 
@@ -58,7 +60,7 @@ def _panel(lab: str, records: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
         result = "no accuracy" if record["accuracy"] is None else f"{record['accuracy']:.1%}"
         name = f"{record['student']}: {record['peak_mib']:,.0f} MiB, {result}, {record['verdict'].replace('_', ' ')}"
         across, up = x(record["peak_mib"]), y(record["accuracy"] or 0)
-        drawn.append(f"<g><title>{_clean(name)}</title>{_mark(across, up, record)}</g>")
+        drawn.append(f"<g><title>{escape(clean(name))}</title>{_mark(across, up, record)}</g>")
         if len(records) <= NAMED:
             beside = sum(abs(across - x_there) < 20 and abs(up - y_there) < 14 for x_there, y_there in numbered)
             numbered.append((across, up))
@@ -80,8 +82,4 @@ def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: int = 
 
 
 def _text(x: float, y: float, text: str, weight: str = "normal") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-weight="{weight}">{_clean(text)}</text>'
-
-
-def _clean(text: str) -> str:
-    return escape("".join(letter for letter in text if letter.isprintable()))
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-weight="{weight}">{escape(clean(text))}</text>'
