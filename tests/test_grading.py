@@ -21,7 +21,7 @@ from conftest import cannot_be_tested
 from test_grading_submission import TRAIN, code, notebook
 
 from course_utils import labs, sandbox, scans
-from course_utils.grading import grade_source, inside, record, score
+from course_utils.grading import grade_source, inside, many, record, score, submission
 from course_utils.grading.examiner import Examiner
 from course_utils.grading.grade import CannotGrade, isolation_level, seed_from
 
@@ -370,6 +370,17 @@ def test_a_killed_run_resumes_and_loses_nothing(tmp_path):
     changed.write_text(changed.read_text().replace("0.7", "0.1"))
     assert command(*words).returncode == 0
     assert len(remembered(out)) == 5
+
+
+def test_a_lab_that_asks_for_something_else_is_graded_anew(tmp_path, monkeypatch):
+    one = submission.read(notebook(tmp_path / "01.ipynb", code(f"%%graded 01\n{TRAIN}")))
+    (answer,) = one.answers
+    grades = many.Grades(tmp_path / "grades.sqlite")
+    asked = {"isolation": "process", "seed": 0}
+    grades.put(many.key((one, answer), **asked), record.make(verdict="passed", message="It fits."))
+    assert grades.get(many.key((one, answer), **asked))
+    monkeypatch.setattr(labs, "_read", lambda: {"01": dataclasses.replace(LAB, budget_mib=LAB.budget_mib - 1)})
+    assert grades.get(many.key((one, answer), **asked)) is None
 
 
 def remembered(out: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import sqlite3
@@ -9,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from course_utils import __version__
+from course_utils import __version__, labs
 from course_utils.grading.grade import CannotGrade, grade_answer
 from course_utils.grading.record import SCHEMA, Record, clean, make
 from course_utils.grading.submission import Answer, Submission
@@ -51,9 +52,13 @@ class Grades:
 
 
 def key(task: Task, *, isolation: str, seed: int) -> str:
-    """What a record stands for: graded once, it is never graded again. The seed cannot be read off it."""
+    """What a record stands for: graded once, it is never graded again, unless the lab asks for something else.
+
+    The seed cannot be read off it.
+    """
     submission, answer = task
-    parts = (submission.sha256, answer.lab, isolation, seed, __version__, SCHEMA)
+    asked = dataclasses.asdict(labs.get(answer.lab))
+    parts = (submission.sha256, asked, isolation, seed, __version__, SCHEMA)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -75,10 +80,9 @@ def grade_many(tasks: Iterable[Task], grades: Grades, *, isolation: str, seed: i
     """
     waiting: list[Task] = []
     for task in tasks:
-        known = grades.get(key(task, isolation=isolation, seed=seed))
         if task[1].problem:
             yield grade_answer(*task, isolation=isolation, seed=seed)
-        elif known:
+        elif known := grades.get(key(task, isolation=isolation, seed=seed)):
             # Two students may hand in the same file.
             known["student"], known["submission"] = clean(task[0].student), clean(task[0].path)
             yield known
