@@ -5,12 +5,13 @@ The environment is made once and kept under _build/: Python 3.13 where there is 
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -33,7 +34,6 @@ def colab_python() -> str:
     return sys.executable
 
 
-@functools.cache
 def environment() -> Path:
     """The Python of an environment with Colab's pins and this package's wheel."""
     python = colab_python()
@@ -88,28 +88,35 @@ def plain_text(cell: nbformat.NotebookNode) -> str:
     return "\n".join(parts).casefold()
 
 
-@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)
-def test_a_starter_alone_runs_to_its_end_and_its_answer_passes(lab: labs.LabSpec, tmp_path: Path) -> None:
-    python = environment()
-    path = tmp_path / f"{lab.name}.ipynb"
+def execute(lab: labs.LabSpec, python: Path, folder: Path) -> tuple[nbformat.NotebookNode | None, str]:
+    """Run the starter and the answer in ``folder``; return the notebook as it then stands, or None and the reason."""
+    path = folder / f"{lab.name}.ipynb"
     nbformat.write(with_the_answer_at_the_end(lab), path)
-    execute = [
-        str(python),
-        "-m",
-        "jupyter",
-        "execute",
-        "--inplace",
-        "--timeout=600",
-        "--kernel_name=python3",
-        path.name,
-    ]
+    command = [str(python), "-m", "jupyter", "execute", "--inplace", "--timeout=600", "--kernel_name=python3"]
     # An empty folder, and neither the repository nor another environment within reach.
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "JUPYTER"))}
     variables |= {"PATH": f"{python.parent}:{os.environ['PATH']}", "JUPYTER_PREFER_ENV_PATH": "1"}
     variables.pop("COURSE_UTILS_PROGRESS", None)
-    done = subprocess.run(execute, cwd=tmp_path, capture_output=True, text=True, env=variables)
-    assert done.returncode == 0, done.stderr[-3000:]
-    notebook = nbformat.read(path, as_version=4)
+    done = subprocess.run([*command, path.name], cwd=folder, capture_output=True, text=True, env=variables)
+    if done.returncode != 0:
+        return None, done.stderr[-3000:]
+    return nbformat.read(path, as_version=4), ""
+
+
+@pytest.fixture(scope="module")
+def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future]]:
+    """The labs that this session tests, two at a time: each leaves a core idle half of its time."""
+    chosen = [item.callspec.params["lab"] for item in request.session.items if item.path == request.path]
+    python = environment()
+    with ThreadPoolExecutor(2) as pool:
+        yield {lab.number: pool.submit(execute, lab, python, tmp_path_factory.mktemp(lab.name)) for lab in chosen}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)
+def test_a_starter_alone_runs_to_its_end_and_its_answer_passes(lab: labs.LabSpec, executed: dict[str, Future]) -> None:
+    notebook, problem = executed[lab.number].result()
+    assert notebook is not None, problem
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     [crash] = [
         cell for cell in code if "crash" in cell.metadata.get("tags", []) and cell.source.startswith("%%sandbox")
