@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 from PIL import Image
 
 SPLITS = ("train", "validation", "hidden")
@@ -87,7 +88,7 @@ def cache_folder() -> Path:
     chosen = os.environ.get("COURSE_UTILS_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "course-utils"
+    return platformdirs.user_cache_path("course-utils")
 
 
 def draw(split: str, index: int, *, size: int, seed: int, distorted: bool = False) -> tuple[Image.Image, int]:
