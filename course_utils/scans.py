@@ -69,6 +69,7 @@ def load(split: str, *, count: int = 4000, size: int = 96, seed: int = 0, distor
     folder = cache_folder() / f"{kind}-{count}x{size}px-seed{seed}-r{REVISION}"
     if _is_whole(folder, count):
         return folder
+    _handwriting()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _only_one(folder.parent / f".{folder.name}.lock"):
@@ -104,11 +105,7 @@ def draw(split: str, index: int, *, size: int, seed: int, distorted: bool = Fals
 @functools.cache
 def _originals() -> dict[tuple[str, int], list[Image.Image]]:
     """The originals by (split, class). Reads the file only: importing scikit-learn itself takes a second."""
-    package = importlib.util.find_spec("sklearn")
-    path = Path(package.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if package else None
-    if path is None or not path.is_file():
-        raise ScanError("The handwriting comes with scikit-learn, which is missing: pip install scikit-learn.")
-    table = np.loadtxt(path, delimiter=",", dtype=np.float32)
+    table = np.loadtxt(_handwriting(), delimiter=",", dtype=np.float32)
     groups: dict[tuple[str, int], list[Image.Image]] = {}
     names = {name[0]: name for name in SPLITS}
     for label in range(CLASSES):
@@ -116,6 +113,15 @@ def _originals() -> dict[tuple[str, int], list[Image.Image]]:
             cells = _sharpen(np.pad(pixels.reshape(8, 8) / 16, _MARGIN))
             groups.setdefault((names[_TURN[position % len(_TURN)]], label), []).append(Image.fromarray(cells))
     return groups
+
+
+def _handwriting() -> Path:
+    """The file of the originals; raises ScanError where it is not, as in an isolated sandbox."""
+    package = importlib.util.find_spec("sklearn")
+    path = Path(package.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if package else None
+    if path is None or not path.is_file():
+        raise ScanError("The handwriting that comes with scikit-learn is not here: pip install scikit-learn.")
+    return path
 
 
 def _sharpen(cells: np.ndarray) -> np.ndarray:

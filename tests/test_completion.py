@@ -61,14 +61,17 @@ def test_a_record_matches_what_it_was_earned_with(tmp_path: Path) -> None:
 def test_a_record_that_does_not_match_says_which_lab(tmp_path: Path) -> None:
     record = passed_everything(tmp_path)
     content = json.loads(record.read_text())
-    content["labs"]["99"] = content["labs"]["01"]
+    content["labs"]["9\x1b9"] = content["labs"]["01"]
+    del content["labs"]["02"]
     record.write_text(json.dumps(content))
-    for lab in labs.all():
+    for lab in labs.all()[:-1]:
         hand_in(tmp_path / "in", lab.number, "'forged'" if lab.number == "01" else f"'{lab.number}'")
     done = verify(record, tmp_path / "in")
     assert done.returncode == 1
     assert "Lab 01: another answer handed in" in done.stdout
-    assert "Lab 99: nothing handed in" in done.stdout
+    assert "Lab 02: not in the record" in done.stdout
+    assert f"Lab {labs.all()[-1].number}: nothing handed in" in done.stdout
+    assert "Lab 9 9: no such lab" in done.stdout
 
 
 def test_something_else_is_answered_in_a_sentence(tmp_path: Path) -> None:

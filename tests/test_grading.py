@@ -76,6 +76,9 @@ ANSWERS = {
         "",
     ),
     "text": ("I could not do it", "rejected", "is not Python"),
+    "pasted": (f"from course_utils import scans\n{TRAIN}", "rejected", "read the scans from the folder"),
+    "deep": ("def train(folder): return train(folder)", "raised", "recursion depth exceeded. Likely cause: "),
+    "words": (f"{TRAIN}def predict(model, paths): return ['3'] * len(paths)", "raised", "of texts; expected"),
 }
 
 
@@ -370,6 +373,19 @@ def test_a_killed_run_resumes_and_loses_nothing(tmp_path):
     changed.write_text(changed.read_text().replace("0.7", "0.1"))
     assert command(*words).returncode == 0
     assert len(remembered(out)) == 5
+
+
+def test_identical_answers_are_run_once_and_graded_alike(tmp_path):
+    tasks = []
+    for student in ("ada", "bob"):
+        path = notebook(tmp_path / f"{student}.ipynb", code("%%graded 01\ndef train(folder): return 1 / 0"))
+        one = submission.read(path)
+        tasks += [(one, answer) for answer in one.answers]
+    grades = many.Grades(tmp_path / "grades.sqlite")
+    first, second = many.grade_many(tasks, grades, isolation="process", seed=0, jobs=2)
+    assert [first["student"], second["student"]] == ["ada", "bob"]
+    assert first["verdict"] == "raised"
+    assert {**first, "student": "", "submission": ""} == {**second, "student": "", "submission": ""}
 
 
 def test_a_lab_that_asks_for_something_else_is_graded_anew(tmp_path, monkeypatch):

@@ -122,6 +122,10 @@ BAD = {
     "99_other.py": (b"# %%graded 99\nx = 1", "names no lab"),
     "unnamed.py": (b"# %%graded\nx = 1", "names no lab"),
     "nested.py": (b"# %%graded 01\nx = " + b"(" * 5000, "graded cell"),
+    "scans.py": (
+        b"# %%graded 01\ndef train(folder):\n    from course_utils import scans",
+        "imports course_utils.scans",
+    ),
     "unary.py": (b"# %%graded 01\nx = " + b"-" * 100_000 + b"1", "nested too deeply"),
     "weights.py": (b"# %%graded 01\nx = '" + b"a" * CODE_LIMIT + b"'", "code, not data"),
     "large.ipynb": (b" " * (FILE_LIMIT + 1), "larger than 20 MiB"),
@@ -201,17 +205,21 @@ def test_layouts(tmp_path):
     (flat / "grades.csv").write_text("ada,5")
     (flat / "bob.zip").write_bytes(b"PK")
     (folders / "eve").mkdir()
+    (folders / "fay" / "work").mkdir(parents=True)
+    (folders / "fay" / "work" / "answer.zip").write_bytes(b"PK")
 
     def students(*paths: Path) -> list[str]:
         return sorted(one.student for one in discover(paths, leave_out=flat / "results"))
 
     assert students(flat) == ["ada", "bob"]
-    assert students(folders) == ["ada", "bob", "eve"]
+    assert students(folders) == ["ada", "bob", "eve", "fay"]
     for path in (nbgrader, nbgrader.parent, tmp_path / "course" / "submitted"):
         assert students(path) == ["ada", "bob"]
     assert students(nbgrader / "ada", nbgrader / "ada" / "01" / "answer.ipynb") == ["ada"]
     eve = next(one for one in discover([folders]) if one.student == "eve")
     assert "holds no .ipynb or .py" in read_found(eve).answers[0].problem
+    fay = next(one for one in discover([folders]) if one.student == "fay")
+    assert "it holds answer.zip" in read_found(fay).answers[0].problem
     with pytest.raises(NoSuchPath, match="nowhere does not exist"):
         discover([tmp_path / "nowhere"])
 

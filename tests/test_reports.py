@@ -64,6 +64,15 @@ def test_the_picture_has_a_panel_a_lab_and_a_mark_an_answer(tmp_path):
     assert "<b>&ada: 80 MiB, 95.0%, passed" in texts
     assert "cy: 200 MiB, no accuracy, out of memory" in texts
     assert "di" not in "".join(texts).split()
+    assert "Answers that did not run, and are not shown: 1." in texts
+
+
+def test_an_answer_that_needed_nothing_is_drawn_at_the_edge(tmp_path):
+    asked = {"budget_mib": 100.0, "floor": 0.9, "lab": "01", "message": "So."}
+    given = [make(verdict="raised", student="at once", peak_mib=0.0, **asked)]
+    texts = [element.text for element in ElementTree.fromstring(reports.scatter.as_svg(given)).iter() if element.text]
+    assert "at once: 0 MiB, no accuracy, raised" in texts
+    assert "1" in texts and "0.0625" not in texts
 
 
 def test_a_large_class_is_not_named_in_the_picture(tmp_path):

@@ -13,10 +13,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from course_utils import labs
+from course_utils.grading.record import clean
 from course_utils.grading.submission import Cells, Submission
 
 FILE_NAME = "completion.json"
 SCHEMA = "course-completion/1"
+HANDED_IN = "handed in"
 
 
 class NotACompletionRecord(ValueError):
@@ -38,7 +41,9 @@ def write(entries: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def verify(path: Path, submissions: Iterable[Submission]) -> list[tuple[str, str]]:
-    """Hold a record against submissions: (lab, "handed in", "another answer handed in" or "nothing handed in").
+    """Hold a record against submissions: (lab, finding) for each lab of the course and of the record.
+
+    A finding is HANDED_IN, "another answer handed in", "nothing handed in", "not in the record" or "no such lab".
 
     Raises:
         NotACompletionRecord: the file cannot be read or is something else.
@@ -58,9 +63,17 @@ def verify(path: Path, submissions: Iterable[Submission]) -> list[tuple[str, str
     for submission in submissions:
         for answer in submission.answers:
             handed_in.setdefault(answer.lab, set()).add(digest(answer.cells) if answer.cells else "")
+    known = {lab.number for lab in labs.all()}
     rows = []
-    for number, claim in sorted(claimed.items()):
-        found = handed_in.get(number)
-        same = found is not None and claim in found
-        rows.append((number, "handed in" if same else "another answer handed in" if found else "nothing handed in"))
+    for number in sorted(known | claimed.keys()):
+        found = handed_in.get(number, set())
+        if number not in known:
+            finding = "no such lab"
+        elif number not in claimed:
+            finding = "not in the record"
+        elif claimed[number] in found:
+            finding = HANDED_IN
+        else:
+            finding = "another answer handed in" if found else "nothing handed in"
+        rows.append((clean(number, 20), finding))
     return rows

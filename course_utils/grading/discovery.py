@@ -57,6 +57,8 @@ def discover(paths: Iterable[Path], *, leave_out: Path | None = None) -> list[Fo
 def _walk(root: Path, leave_out: Path | None) -> Iterator[Found]:
     skipped = os.path.abspath(leave_out) if leave_out else ""
     closed: list[str] = []
+    held: dict[str, list[str]] = {}  # by folder of a student: the files in it, at any depth
+    with_answer: set[str] = set()
     for folder, folders, files in os.walk(root, onerror=lambda error: closed.append(error.filename)):
         here = Path(folder)
         bundles = [name for name in folders if name.endswith(SUFFIXES)]
@@ -70,11 +72,18 @@ def _walk(root: Path, leave_out: Path | None) -> Iterator[Found]:
         )
         suffixes = SUFFIXES + (MISTAKEN_SUFFIXES if here == root else ())
         names = [name for name in files if name.lower().endswith(suffixes) and not name.startswith(".")]
+        if here == root:
+            held = {name: [] for name in folders}
+        else:
+            student = here.relative_to(root).parts[0]
+            held[student] += files
+            if names or bundles:
+                with_answer.add(student)
         yield from (Found(here / name, "", root=root) for name in sorted([*names, *bundles]))
-        if here.parent == root and not folders and not names and not bundles:
-            held = ", ".join(sorted(files)[:3]) or "nothing"
-            problem = f"The folder {here.name} holds no .ipynb or .py file (it holds {held}): hand in the notebook."
-            yield Found(here, here.name, root=root, problem=problem)
+    for name in sorted(held.keys() - with_answer - {Path(name).name for name in closed}):
+        some = ", ".join(sorted(held[name])[:3]) or "nothing"
+        problem = f"The folder {name} holds no .ipynb or .py file (it holds {some}): hand in the notebook."
+        yield Found(root / name, name, root=root, problem=problem)
     for name in closed:
         problem = f"The folder {Path(name).name} may not be read by this user: correct its permissions."
         yield Found(Path(name), Path(name).name, root=root, problem=problem)

@@ -16,7 +16,7 @@ from course_utils import labs, sandbox, scans
 from course_utils.grading import score
 from course_utils.grading.examiner import Examiner
 from course_utils.grading.record import Record, make
-from course_utils.grading.submission import Answer, Cells, Submission, syntax_problem, untouched
+from course_utils.grading.submission import Answer, Cells, Submission, code_problem, untouched
 from course_utils.labs import LabSpec
 
 PUBLIC_SEED = 0
@@ -96,7 +96,7 @@ def grade_source(
     """
     identity |= {"lab": lab.number}
     asked = {"budget_mib": lab.budget_mib, "floor": lab.floor, "time_limit": lab.time_limit}
-    problem, where = syntax_problem(cells)
+    problem, where = code_problem(cells)
     if problem:
         return make(verdict="rejected", message=_sentence(problem), where=where, **identity, **asked)
     if untouched(cells, lab.function):
@@ -206,8 +206,11 @@ def judge(outcome: sandbox.Outcome, examiner: Examiner, lab: LabSpec) -> tuple[s
     """Verdict, points of 100, and the sentence for the learner."""
     if outcome.status != "finished":
         during = "While it labelled the hidden images: " if examiner.labels and examiner.accuracy is None else ""
-        parts = [during + outcome.message, outcome.cause and f"Likely cause: {outcome.cause}"]
-        return outcome.status, 0.0, " ".join(part for part in parts if part)
+        message = during + outcome.message
+        if outcome.cause:
+            stop = "" if message.endswith((".", "!", "?")) else "."
+            message += f"{stop} Likely cause: {outcome.cause}"
+        return outcome.status, 0.0, message
     if examiner.problem:
         return "raised", 0.0, examiner.problem
     if examiner.accuracy is None:

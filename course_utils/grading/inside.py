@@ -203,7 +203,8 @@ def labels(answer: Any, count: int) -> list[int]:
     except Exception:  # ragged lists, and objects with an __array__ of their own
         raise Problem(f"predict returned {describe(answer)}; {expected}.") from None
     if array.dtype.kind not in "iufb":
-        raise Problem(f"predict returned {describe(answer)}; {expected}.")
+        kind = " of texts" if array.dtype.kind in "US" else ""
+        raise Problem(f"predict returned {describe(answer)}{kind}; {expected}, as numbers.")
     if array.shape not in ((count,), (count, 1), (count, CLASSES)):
         raise Problem(f"predict returned {describe(array)}; {expected}.")
     if not np.isfinite(array).all():

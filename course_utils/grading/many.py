@@ -78,32 +78,39 @@ def grade_many(tasks: Iterable[Task], grades: Grades, *, isolation: str, seed: i
     Raises:
         CannotGrade: nothing can be graded on this host.
     """
-    waiting: list[Task] = []
+    waiting: dict[str, list[Task]] = {}  # two students may hand in the same file: it is run once, for both
     for task in tasks:
         if task[1].problem:
             yield grade_answer(*task, isolation=isolation, seed=seed)
-        elif known := grades.get(key(task, isolation=isolation, seed=seed)):
-            # Two students may hand in the same file.
-            known["student"], known["submission"] = clean(task[0].student), clean(task[0].path)
-            yield known
+            continue
+        name = key(task, isolation=isolation, seed=seed)
+        if known := grades.get(name):
+            yield _for_student(known, task)
         else:
-            waiting.append(task)
+            waiting.setdefault(name, []).append(task)
     pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="grade")
     try:
-        running = {pool.submit(grade_answer, *task, isolation=isolation, seed=seed): task for task in waiting}
+        running = {
+            pool.submit(grade_answer, *same[0], isolation=isolation, seed=seed): name for name, same in waiting.items()
+        }
         for future in as_completed(running):
-            task = running[future]
+            same = waiting[running[future]]
             try:
                 record = future.result()
             except CannotGrade:
                 raise
             except Exception as error:
-                yield _failed(task, error)
+                yield from (_failed(task, error) for task in same)
             else:
-                grades.put(key(task, isolation=isolation, seed=seed), record)
-                yield record
+                grades.put(running[future], record)
+                yield from (_for_student(record, task) for task in same)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _for_student(record: Record, task: Task) -> Record:
+    """The record of an answer as that of this student."""
+    return {**record, "student": clean(task[0].student), "submission": clean(task[0].path)}
 
 
 FAILED = "The grader failed on this submission"

@@ -252,12 +252,15 @@ def _checked(number: str, cells: Cells, name: str) -> Answer:
             problem=f"The answer to lab {number} in {name} is longer than {CODE_LIMIT // 1024} KiB: "
             "hand in code, not data.",
         )
-    problem, where = syntax_problem(cells)
+    problem, where = code_problem(cells)
     return Answer(number, cells, f"{name}: {problem}" if problem else "", where)
 
 
-def syntax_problem(cells: Cells) -> tuple[str, dict[str, Any] | None]:
-    """The first syntax error as a sentence and its place; ("", None) where there is none."""
+def code_problem(cells: Cells) -> tuple[str, dict[str, Any] | None]:
+    """The first syntax error, or import of what the grader does not have, as a sentence and its place.
+
+    ("", None) where there is none.
+    """
     for cell, source in cells:
         try:
             with warnings.catch_warnings():
@@ -274,7 +277,24 @@ def syntax_problem(cells: Cells) -> tuple[str, dict[str, Any] | None]:
             return problem, {"cell": cell, "line": number, "source": text[:200]}
         except (ValueError, RecursionError, MemoryError, OverflowError):
             return f"the {cell} is nested too deeply for Python to read: write it in smaller steps.", None
+        for node in ast.walk(ast.parse(source)):
+            if _imports_scans(node):
+                problem = (
+                    f"line {node.lineno} of the {cell} imports course_utils.scans, which the grader does not have: "
+                    "read the scans from the folder that your function is given."
+                )
+                return problem, {"cell": cell, "line": node.lineno, "source": ast.unparse(node)[:200]}
     return "", None
+
+
+def _imports_scans(node: ast.AST) -> bool:
+    """A hint for the honest, who paste a step of the lab: what keeps others away is the isolation."""
+    if isinstance(node, ast.Import):
+        return any(name.name == "course_utils.scans" for name in node.names)
+    if isinstance(node, ast.ImportFrom):
+        from_package = node.module == "course_utils" and any(name.name == "scans" for name in node.names)
+        return from_package or node.module == "course_utils.scans"
+    return False
 
 
 def _is_text(node: ast.AST) -> bool:

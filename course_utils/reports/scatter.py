@@ -10,19 +10,21 @@ from typing import Any
 from course_utils.grading.record import clean
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 330, 60, 600, 40, 280
+LEAST = 1.0  # MiB: a smaller peak is drawn at the edge
 NAMED = 9  # so many answers get a number and a line below the picture; of more, the pointer shows the name
 
 
 def as_svg(records: Sequence[Mapping[str, Any]]) -> str:
     """One panel a lab. Of a record count student, lab, verdict, peak_mib, budget_mib, accuracy and floor."""
-    shown = [record for record in records if record["peak_mib"] and record["budget_mib"]]
+    shown = [record for record in records if record["peak_mib"] is not None and record["budget_mib"]]
     panels, y = [], 10
     for lab in sorted({record["lab"] for record in shown}):
         drawn, height = _panel(lab, [record for record in shown if record["lab"] == lab])
         panels.append(f'<g transform="translate(0 {y})">{drawn}</g>')
         y += height
-    rest = "".join(panels) or _text(LEFT, y + 20, "No answer has run yet.")
-    y += 0 if panels else 40
+    left_out = len(records) - len(shown)
+    rest = "".join(panels) + _text(LEFT, y + 16, f"Answers that did not run, and are not shown: {left_out}.")
+    y += 32
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="{WIDTH}" height="{y}" role="img" '
         f'font-family="sans-serif" font-size="13" fill="#1f2328"><title>Peak memory against accuracy</title>'
@@ -31,11 +33,11 @@ def as_svg(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _panel(lab: str, records: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
-    peaks = [record[name] for record in records for name in ("peak_mib", "budget_mib")]
+    peaks = [max(LEAST, record[name]) for record in records for name in ("peak_mib", "budget_mib")]
     low, high = floor(log2(min(peaks))), ceil(log2(max(peaks) * 1.1))
 
     def x(mib: float) -> float:
-        return LEFT + (log2(mib) - low) / (high - low) * (RIGHT - LEFT)
+        return LEFT + (log2(max(LEAST, mib)) - low) / (high - low) * (RIGHT - LEFT)
 
     def y(share: float) -> float:
         return BOTTOM - share * (BOTTOM - TOP)
