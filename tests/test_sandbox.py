@@ -78,6 +78,35 @@ def test_a_list_of_pairs_is_weighed_by_its_arrays() -> None:
     assert outcome.live[0]["mib"] > 100
 
 
+def test_a_batch_is_weighed_once_and_not_once_a_member() -> None:
+    outcome = run(
+        """
+        import time
+        import numpy as np
+        batch = np.ones((256, 96, 96, 3), "float32"), np.zeros(256, "int64")
+        time.sleep(0.3)
+        images = [np.ones((96, 96, 3)) for index in range(100_000)]
+        """
+    )
+    [batch] = [item for item in outcome.live if item["name"] == "batch"]
+    assert batch["what"] == "tuple with float32 array (256, 96, 96, 3)"
+    assert batch["mib"] == pytest.approx(27, abs=0.1)
+
+
+def test_a_warning_is_one_line_without_the_folder_of_packages() -> None:
+    outcome = run(
+        """
+        import warnings
+        import keras
+        warnings.warn("mine")
+        keras.layers.Dense(2, input_shape=(3,))
+        """
+    )
+    mine, theirs = outcome.stderr.splitlines()
+    assert mine == "cell, line 4: UserWarning: mine"
+    assert theirs.startswith("keras/src/layers/") and "UserWarning: Do not pass" in theirs
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_death_inside_one_long_c_call(level: str) -> None:
     outcome = run("import numpy as np\n\ndef fill():\n    return np.ones(2**33, np.uint8)\n\nfill()", isolation=level)

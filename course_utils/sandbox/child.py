@@ -21,6 +21,7 @@ import sys
 import tempfile
 import traceback
 import types
+import warnings
 from typing import Any, NoReturn
 
 from course_utils.sandbox import inside, snapshot
@@ -125,9 +126,15 @@ def prepare(order: dict[str, Any], dump: int) -> None:
     faulthandler.register(signal.SIGUSR1, file=dump, all_threads=False, chain=False)
     faulthandler.enable(file=dump, all_threads=False)
     builtins.input = refuse_input
+    warnings.formatwarning = warning_line
     sys.path.insert(0, order["directory"])
     if order["gpu_budget_mib"] is not None:
         limit_gpu(order["gpu_budget_mib"])
+
+
+def warning_line(message: object, category: type[Warning], path: str, line: int, text: str | None = None) -> str:
+    """A warning on one line: the folder in which packages lie is of no use to the learner."""
+    return f"{path.rpartition('site-packages/')[2]}, line {line}: {category.__name__}: {message}\n"
 
 
 def refuse_input(prompt: object = "") -> str:

@@ -266,7 +266,7 @@ class Evidence:
         if code is not None and code >= 0:
             return "died", f"The process left by itself, with exit code {code}.", {"exit_code": code}
         if code is None:
-            return "died", "The process disappeared without a word.", {}
+            return "died", "The sandbox around it was killed, by the code itself or by the machine.", {}
         name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
         stderr = str(self.output["stderr"])
         if -code == signal.SIGABRT and "bad_alloc" in stderr:

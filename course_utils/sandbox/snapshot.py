@@ -67,14 +67,17 @@ def weigh(variables: dict[str, Any], found: dict[int, dict[str, Any]]) -> None:
 
 
 def size_of(value: Any) -> tuple[str, int] | None:
-    """Return a description and the bytes of an array, a tensor, or a list of equal arrays or of pairs with one."""
+    """Return a description and the bytes of an array, a tensor, a list of arrays or of pairs with one, or a batch."""
     if type(value) in (list, tuple) and value:
-        members = value[0][:4] if type(value[0]) in (list, tuple) else value[:1]
+        pairs = type(value[0]) in (list, tuple)
+        members = value[0][:4] if pairs else value[:4]
         arrays = [size for member in members if type(member) not in (list, tuple) and (size := size_of(member))]
         if not arrays:
             return None
-        first = max(arrays, key=lambda size: size[1])
-        return f"{type(value).__name__} of {len(value):,} x {first[0]}", first[1] * len(value)
+        largest = max(arrays, key=lambda size: size[1])
+        if not pairs and len(value) == len(members) and len(set(arrays)) > 1:  # a batch: pictures and their labels
+            return f"{type(value).__name__} with {largest[0]}", sum(size for _, size in arrays)
+        return f"{type(value).__name__} of {len(value):,} x {largest[0]}", largest[1] * len(value)
     kind = type(value)
     if kind.__module__.split(".")[0] not in ("numpy", "tensorflow") or not hasattr(value, "shape"):
         return None
