@@ -246,7 +246,8 @@ def test_stored_notebook_keeps_the_card_and_no_status_line(tmp_path: Path, monke
         "%load_ext course_utils",
         CRASH,
         "%%sandbox --budget 120 --into fine\n"
-        "from course_utils.sandbox.inside import report\nreport(images_per_second=12.5, _origin='for later cells')",
+        "from course_utils.sandbox.inside import report\n"
+        "report(images_per_second=12.5, growth_mib=3, _origin='for later cells')",
         "from course_utils import notebook\nnotebook.compare({'big': crash, 'nothing': fine}, alt='Only one climbs.')",
         "notebook.claims([('`del` frees it', '3 MiB', 'depends: on the rest')])\nnotebook.versions(seed=7)",
     ]
@@ -260,6 +261,8 @@ def test_stored_notebook_keeps_the_card_and_no_status_line(tmp_path: Path, monke
     compared = stored.cells[3].outputs[0].data
     assert compared["text/plain"].startswith("Only one climbs. Peaks: big 1")
     assert "Images per second" in compared["text/plain"] and "12.5" in compared["text/plain"]
+    reported = stored.cells[2].outputs[0].data["text/plain"]
+    assert "Reported: Images per second 12.5; Growth (MiB) 3\n" in reported
     # Its name begins with an underscore. A text, since digits may also stand in the coordinates of a picture.
     assert "for later cells" not in json.dumps([cell.outputs for cell in stored.cells])
     assert 'aria-label="Only one climbs. Peaks: big 1' in compared["text/html"]

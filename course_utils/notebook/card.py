@@ -20,6 +20,7 @@ from course_utils.notebook.render import (
     shown,
     text_bar,
     text_table,
+    title,
     value,
 )
 from course_utils.sandbox import Outcome, Where
@@ -49,16 +50,17 @@ def outcome_card(outcome: Outcome, *, predicted_mib: float | None = None, label:
     facts = [
         ("Your prediction", compare_prediction(predicted_mib, outcome)),
         ("It asked for", outcome.allocation),
-        ("Reported", ", ".join(f"{name} {value(number)}" for name, number in shown(outcome.values).items())),
         ("GPU peak", "" if outcome.gpu_peak_mib is None else mib(outcome.gpu_peak_mib)),
     ]
     facts = [(name, fact) for name, fact in facts if fact]
+    reported = [f"{title(name)} {value(number)}" for name, number in shown(outcome.values).items()]
     drawn = bar(outcome.peak_mib, outcome.budget_mib, describe=f"Peak {peak}")
 
     html = [head_html(symbol, word, label), f"<p>{prose(outcome.message)}</p>", line_html(outcome.where, label)]
     html += [f"<pre>{escape(outcome.traceback.rstrip())}</pre>"] if outcome.traceback else []
     html.append(f'<div class="oom-columns">{figure}<div class="oom-facts"><p><b>Peak</b>{peak}{drawn}</p>')
-    html += [f"<p><b>{name}</b>{escape(fact)}</p>" for name, fact in facts]
+    html += [f"<p><b>{name}</b>{prose(fact)}</p>" for name, fact in facts]
+    html += [f"<p><b>Reported</b>{'<br>'.join(map(escape, reported))}</p>"] if reported else []
     if outcome.cause:
         html.append(f"<p><b>Likely cause</b>{prose(outcome.cause)}{_lab_html(outcome.cause_lab)}</p>")
     if outcome.live:
@@ -74,6 +76,7 @@ def outcome_card(outcome: Outcome, *, predicted_mib: float | None = None, label:
     text += ["", clean(outcome.traceback.rstrip()), ""] if outcome.traceback else []
     text += [f"Peak: {text_bar(outcome.peak_mib, outcome.budget_mib)} {peak}", *memory_text(run, outcome.budget_mib)]
     text += [f"{name}: {clean(fact)}" for name, fact in facts]
+    text += [f"Reported: {'; '.join(reported)}"] if reported else []
     text += [f"Likely cause: {clean(outcome.cause)}{_lab_text(outcome.cause_lab)}"] if outcome.cause else []
     if outcome.live:
         rows = [(item["name"], item["what"], mib(item["mib"])) for item in outcome.live]

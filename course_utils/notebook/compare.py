@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from course_utils.notebook import curve
 from course_utils.notebook.card import STATUSES, ending
-from course_utils.notebook.render import Card, duration, escape, html_table, mib, shown, text_table, value
+from course_utils.notebook.render import Card, duration, escape, html_table, mib, shown, text_table, title, value
 from course_utils.sandbox import Outcome
 
 
@@ -35,7 +35,7 @@ def compare_card(outcomes: Mapping[str, Outcome], alt: str = "") -> Card:
     reported = list(dict.fromkeys(name for outcome in outcomes.values() for name in shown(outcome.values)))
     # A budget that all share is a line in the figure.
     header = ["Run", "Outcome", "Peak", *(["Budget"] if budget is None else []), "Time"]
-    header += [name.replace("_", " ").capitalize() for name in reported]
+    header += [title(name) for name in reported]
     html_rows, text_rows = [], []
     for number, (label, outcome) in enumerate(outcomes.items()):
         _, word, tone, _ = STATUSES[outcome.status]

@@ -11,7 +11,7 @@ from course_utils.notebook.render import duration, escape, mib, stylesheet
 Trace = Sequence[tuple[float, float]]
 Scale = Callable[[float], float]
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 24, 30
-SERIES_STYLES = 6
+SERIES_STYLES = 12
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,9 @@ def picture(
         if limit is None or limit > top or (kind == "oom-cap" and limit == budget_mib):
             continue
         parts.append(f'<line class="{kind}" x1="{LEFT}" x2="{width - RIGHT}" y1="{y(limit):.1f}" y2="{y(limit):.1f}"/>')
-        across, anchor = (LEFT + 4, "start") if len(series) == 1 else (width - RIGHT, "end")
-        notes.append(_note(across, y(limit) - 5, anchor, f"{name} {mib(limit)}"))
+        # Of several runs some may end at this line, each with a cross: the words stand above those.
+        across, above, anchor = (LEFT + 4, 5, "start") if len(series) == 1 else (width - RIGHT, 10, "end")
+        notes.append(_note(across, y(limit) - above, anchor, f"{name} {mib(limit)}"))
     if predicted_mib is not None:
         notes += _prediction(predicted_mib, top, width, y)
     for run, trace in zip(series, traces, strict=True):

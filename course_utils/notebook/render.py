@@ -102,6 +102,15 @@ def shown(values: Mapping[str, object]) -> dict[str, object]:
     return {name: number for name, number in values.items() if not name.startswith("_")}
 
 
+def title(name: str) -> str:
+    """The name of a reported value as a heading: "answers_s" gives "Answers (s)", "growth_mib" "Growth (MiB)"."""
+    for suffix, unit in (("_mib", "MiB"), ("_s", "s")):
+        if name.endswith(suffix):
+            return f"{title(name.removesuffix(suffix))} ({unit})"
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
 def place(path: Path) -> str:
     """A path as short as it is clear: below the working directory, else below the home folder, else whole."""
     for folder, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
