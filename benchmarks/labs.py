@@ -79,7 +79,7 @@ def crash(lab: labs.LabSpec) -> dict[str, Any]:
         options, _ = parser.parse_known_args(shlex.split(magic)[1:])
         outcome = sandbox.run([("crash", source)], budget_mib=options.budget, time_limit=options.time_limit)
     where = outcome.where.source if outcome.where else ""
-    return {"status": outcome.status, "where": where, "budget_mib": options.budget, "cause": outcome.cause}
+    return {"status": outcome.status, "where": where, "budget_mib": options.budget}
 
 
 def measure(lab: labs.LabSpec) -> dict[str, Any]:
