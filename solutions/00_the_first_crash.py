@@ -20,7 +20,7 @@
 # ## Three words
 #
 # - The **baseline** is the memory of a process that has imported TensorFlow and done nothing else. It is not counted,
-#   since you cannot save it.
+#   since no change of yours can avoid it.
 # - The **peak** is the most memory that a run needed above its baseline, even if only for a moment.
 # - The **budget** is the peak that is allowed.
 #
@@ -39,7 +39,8 @@
 # ## Crash
 #
 # The first line, `%%sandbox --budget 256`, runs the cell in a process of its own. When that process needs more than
-# 256 MiB it is killed. Your notebook goes on.
+# 256 MiB it is killed. Your notebook goes on. `--into crash` keeps the outcome under the name `crash`, so that later
+# cells can ask for such things as `crash.peak_mib`.
 
 # %% tags=["crash"]
 # %%sandbox --budget 256 --predict 50 --into crash
@@ -57,7 +58,7 @@ total = table.sum()
 #    watches it from outside.
 # 3. **How far it got.** The peak when it died, the budget, and the curve of its memory over time.
 #
-# In Colab you get none of the three. The next section says why.
+# In Colab you get the first of the three at best. The next section says why.
 
 # %% [markdown]
 # ## Explain
@@ -114,18 +115,21 @@ print(f"It printed {killed.stdout!r}, it complained {killed.stderr!r}, and its e
 #   kernel killed your process for its memory.
 # - *"Your session crashed for an unknown reason."* The same page, when it cannot tell: memory that ran out fast, or
 #   a library that fell over.
-# - `KernelRestarter: restarting kernel` in the log, under **Runtime > View runtime logs**. Your process was gone, and a
-#   new one was started.
+# - `KernelRestarter: restarting kernel` in the log, under **Runtime > View runtime logs**. Here *kernel* is Jupyter's
+#   word for the process that runs your notebook. It was gone, and a new one was started.
 # - `tcmalloc: large alloc 8000000000 bytes` in the lines before it. The last big request was for that much.
 #
 # The course can read such lines for you:
 
 # %%
+import textwrap
+
 from course_utils import causes
 
 log = "KernelRestarter: restarting kernel (1/5), keep random ports"
 found = causes.explain(log)
-print(f"{found.title}.\n{found.why}\n{found.fix}")
+for text in (found.title, found.why, found.fix):
+    print(textwrap.fill(text, 80), end="\n\n")
 
 # %% [markdown]
 # ### The real thing, if you like
@@ -152,8 +156,8 @@ else:
 # %% [markdown]
 # ## Fix it, step by step
 #
-# Four rounds of a game: change the number after `--predict`, then run the cell. Every round changes one thing about the
-# table from the crash.
+# Four rounds of a game: change the number after `--predict`, then run the cell. Each round is a variation of the table
+# from the crash.
 #
 # ### Round 1: smaller numbers
 #
@@ -201,14 +205,14 @@ part = table[::2]
 # Two tables in this cell and in the next. What does `del` change?
 
 # %%
-# %%sandbox --budget 1024 --predict 1 --into both
+# %%sandbox --budget 1024 --predict 600 --into both
 import numpy as np
 
 first = np.ones((5000, 10000), dtype="float32")
 second = np.ones((5000, 10000), dtype="float32")
 
 # %%
-# %%sandbox --budget 1024 --predict 1 --into one_at_a_time
+# %%sandbox --budget 1024 --predict 600 --into one_at_a_time
 import numpy as np
 
 first = np.ones((5000, 10000), dtype="float32")
@@ -224,14 +228,14 @@ second = np.ones((5000, 10000), dtype="float32")
 from course_utils import notebook
 
 rounds = {
-    "float64": enough,
     "float32": half,
     "zeros": zeros,
     "a view": view,
     "two tables": both,
     "del between": one_at_a_time,
 }
-notebook.compare(rounds, alt="Memory over time of the table from the crash and of the four rounds")
+notebook.compare(rounds, alt="Memory over time of the four rounds")
+print(f"The table from the crash, for comparison: {enough.peak_mib:.0f} MiB.")
 
 # %% [markdown]
 # ## What people say
@@ -281,7 +285,7 @@ notebook.claims(
         (
             "`del` gives memory back.",
             f"both alive: {both.peak_mib:.0f} MiB; one deleted first: {one_at_a_time.peak_mib:.0f} MiB",
-            "true" if saved > 0.4 else "half true",
+            "true: if no other name holds the array" if saved > 0.4 else "half true",
         ),
         (
             "It crashed, so the machine is too small.",
@@ -294,8 +298,10 @@ notebook.claims(
 # %% [markdown]
 # ## Your turn
 #
-# A warm-up. A model and its training are given; only the loading is missing. The folder holds {{train_count}} scans of
-# handwritten digits, colour pictures of {{image_size}} x {{image_size}} pixels, as `folder/<class 0..9>/*.jpg`.
+# A warm-up. Write `train(folder)`, in place of the line that begins with `raise`: load all scans into one array `x` and
+# their classes into `y`, and return `fit_model(x, y)`, which is given. The folder holds {{train_count}} scans of
+# handwritten digits, colour pictures of {{image_size}} x {{image_size}} pixels, as `folder/<class 0..9>/*.jpg`. Then
+# run the cell: it is graded at once, in a process of its own.
 #
 # Most people write `np.array([np.asarray(Image.open(path)) / 255 for path in paths])`. A pixel in a file is a whole
 # number from 0 to 255, one byte. What is it after the division?
@@ -354,7 +360,8 @@ def train(folder):
 # - The peak above the baseline decides whether a run lives, and a moment is enough.
 # - bytes = how many numbers x bytes a number. `float64` is 8, `float32` is 4, `uint8` is 1.
 # - The kernel kills for memory in use, not for memory asked for. Nothing in your program can catch it.
-# - A view costs nothing, a calculation makes new bytes, and `del` before the next array keeps the peak low.
+# - A view costs nothing, a calculation makes new bytes, and `del` before the next array keeps the peak low, if no view
+#   of it is left.
 #
 # To remember: {{takeaway}}
 #
@@ -386,7 +393,7 @@ def train(folder):
 # **4. What does a peak of 300 MiB tell you?**
 #
 # - [ ] The run needed 300 MiB all the time :: It may have been for a moment only.
-# - [ ] The process had 300 MiB in all :: The baseline comes on top, since you cannot save it.
+# - [ ] The process had 300 MiB in all :: That would include the baseline, which is not counted.
 # - [x] At its worst moment the run needed 300 MiB above the baseline :: That is the moment that decides.
 
 # %% tags=["versions"]

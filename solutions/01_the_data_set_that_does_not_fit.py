@@ -2,7 +2,7 @@
 # # The data set that does not fit
 #
 # A folder of small pictures kills a training run before the first step. In this lab you crash it on purpose,
-# find the line that did it, and fix it in four ways, each of them measured.
+# find the line that did it, and bring the peak down in four steps, each of them measured.
 #
 # **Objectives**
 #
@@ -81,7 +81,7 @@ history = model.fit(x, y, batch_size=32, verbose=0)
 
 # %% [markdown]
 # The model never got its turn. The post-mortem names the line: the list was full, and making one array of it was too
-# much.
+# much. (The card notes the largest objects a few times a second, so its list may be some pictures short.)
 
 # %% [markdown]
 # ## Explain
@@ -170,6 +170,9 @@ model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(x, y, batch_size=32, verbose=0)
 
 # %% [markdown]
+# Half of what it was, and still about three times the array, which is over the budget of the crash: `fit` copies what
+# you hand it. Step 3 comes back to that.
+#
 # ### Step 2: keep bytes as bytes
 #
 # The file holds one byte a channel, so keep one byte a channel. The division moves into the model, as a `Rescaling`
@@ -203,8 +206,8 @@ history = model.fit(x, y, batch_size=32, verbose=0)
 # %% [markdown]
 # ### Step 3: leave the array on disk
 #
-# `np.memmap` looks like an array and lives in a file. The kernel reads the pages that you touch and drops them when
-# memory is short, so they do not count as memory that you need.
+# `np.memmap` looks like an array and lives in a file. The operating system reads the parts that you touch and drops
+# them when memory is short, so they do not count as memory that you need.
 #
 # One thing to know: `fit` turns an array that you hand it into one tensor. That is a whole copy, and for a moment two.
 # So hand it batches instead. A `PyDataset` cuts them out of the file one at a time.
@@ -299,7 +302,7 @@ print(f"The float32 run needed {copies:.1f} times its array: the array, and what
 # ## What people say
 #
 # Three remedies come up in every forum: a smaller batch, `from_tensor_slices`, and `np.memmap` by itself. The first two
-# cells below change one line of step 1, and the third one line of step 3.
+# cells below each change one thing in step 1. The third hands the array of step 3 to `fit` as a whole.
 
 # %%
 # %%sandbox --budget 512 --into small_batch
@@ -422,7 +425,8 @@ notebook.claims(
 # - **Time:** at most {{time_limit}} seconds, training and grading together.
 #
 # The grader feeds your model raw pixels, from 0 to 255, so the rescaling has to be part of the model. Any technique
-# that meets the three is right. `%course hint {{number}}` gives a hint.
+# that meets the three is right. The small model of the steps is there to measure memory with; you need a stronger one.
+# `%course hint {{number}}` gives a hint.
 
 # %% tags=["graded"]
 # %%graded 01
@@ -464,7 +468,7 @@ def train(folder):
 #
 # - Bytes = count x height x width x channels x itemsize. Multiply before you load.
 # - `uint8 / 255` is `float64`: eight times the bytes. `np.array(list)` holds everything twice, and `fit(array)` makes
-#   one more copy.
+#   another copy, for a moment two.
 # - Keep pixels as bytes and rescale inside the model. It then also takes raw pixels when you use it.
 # - Streaming from files makes the peak independent of the number of pictures.
 # - A smaller batch cannot help when the data set itself is what fills the memory.
@@ -491,7 +495,7 @@ def train(folder):
 #
 # **3. You have 50,000 pictures of 224 x 224 pixels in RGB. How large is a `uint8` array of all of them?**
 #
-# - [ ] About 700 MiB :: That is one byte for three channels: a factor of 3 is missing.
+# - [ ] About 2.3 GiB :: That is one byte for three channels: a factor of 3 is missing.
 # - [x] About 7 GiB :: 50,000 x 224 x 224 x 3 bytes. As `float64` it would be eight times that.
 # - [ ] About 7 MiB :: A single picture of this size is 147 KiB, and there are 50,000.
 #

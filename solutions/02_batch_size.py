@@ -74,8 +74,9 @@ history = model.fit(x, y, batch_size=300, verbose=0)
 # ## Explain
 #
 # A training step keeps the output of every layer, because the backward pass needs it again. These outputs are called
-# **activations**. There is one set of them for each picture in the batch, so they grow with the batch. Weights,
-# their gradients, and what the optimizer keeps exist once, whatever the batch is.
+# **activations**. There is one set of them for each picture in the batch, and on the way back one of their gradients,
+# so both grow with the batch. Weights, the gradients of weights, and what the optimizer keeps exist once, whatever the
+# batch is.
 #
 # So expect a straight line: `peak = a + b x batch`. Three runs with small batches are enough to see it. The next cell
 # calls `sandbox.run` in a loop: it does what `%%sandbox` does, with code that is given as text.
@@ -181,8 +182,10 @@ notebook.compare(runs, alt="Memory over time of one epoch at four batch sizes")
 # ### Step 2: watch memory while training
 #
 # In a notebook of your own there is no sandbox. The usual tool is a Keras callback that asks `psutil` for the resident
-# memory of the process. Resident memory also counts pages of library files, which the kernel can drop and read again.
-# So the next cell notes two numbers after each batch: all resident memory, and what remains without those pages.
+# memory of the process. Resident memory also counts pages of library files: pieces of them that the operating system
+# holds in memory, and can drop and read again. So the next cell notes two numbers after each batch: all resident
+# memory, and what remains without those pages, which `psutil` tells on Linux only, and so also in Colab. `report` hands
+# numbers from a sandbox to its card and to later cells.
 
 # %%
 # %%sandbox --budget 512 --into watched
@@ -243,9 +246,10 @@ for name, key in (("Resident memory", "resident_mib"), ("Without pages of files"
     )
 
 # %% [markdown]
-# After a batch its activations are free, and yet the number does not go down: the process keeps the freed memory for
-# the next step. That is why a look after each batch is enough to see the peak here. It is also why the first batch is
-# not enough: watch a few, until the number stands still. If it never does, you have a leak.
+# After a batch its activations are free, and yet the number hardly goes down: the process keeps the freed memory for
+# the next step. That is why a look after each batch is enough to see the peak here. The first batch alone is not:
+# TensorFlow adds buffers in the next ones, and the last batch, where it is smaller, can add more. So watch a whole
+# epoch and take the maximum. If it still grows from epoch to epoch, look for a leak.
 
 # %% [markdown]
 # ### Step 3: what a batch size does to speed and accuracy
@@ -312,8 +316,10 @@ notebook.compare(
 )
 
 # %% [markdown]
-# The same number of epochs is a very different number of steps, and the weights change once a step. So with a large
-# batch you need more epochs or a larger learning rate, and it pays only if each epoch is that much faster. Compare the
+# The same number of epochs is a very different number of steps, and the weights change once a step. More steps are not
+# always more learning, though: with a batch of 8, each gradient, and each mean in the batch normalization, comes from
+# eight scans only, and is noisy. With a large batch you need more epochs or a larger learning rate, and it pays only if
+# each epoch is that much faster. Compare the
 # columns: how many times fewer are the steps in the last row, and how many times higher is the speed? On a GPU the
 # speed may rise much more; this page was not run on one.
 
@@ -404,7 +410,7 @@ notebook.claims(
         (
             "Half the batch needs half the memory.",
             f"32 instead of 64: {half:.0%} of the peak",
-            "true" if half < 0.53 else "half true: half of the activations, and all of the rest",
+            "true" if half < 0.53 else "half true: half of what grows with the batch, and all of the rest",
         ),
         (
             "A model with few parameters needs little memory.",
@@ -427,7 +433,7 @@ notebook.claims(
         (
             "A callback with psutil shows the peak.",
             f"resident memory: {with_files:.0%} of it; without pages of files: {own:.0%}",
-            "true" if abs(with_files - 1) < 0.05 else "half true: leave out pages of files and watch several batches",
+            "true" if abs(with_files - 1) < 0.05 else "half true: leave out pages of files and watch a whole epoch",
         ),
         (
             "Between two steps the memory is free again.",
@@ -502,10 +508,11 @@ def train(folder):
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - Activations grow with the batch. Weights, gradients of weights, optimizer and data do not.
+# - Activations and their gradients grow with the batch. Weights, gradients of weights, optimizer and data do not.
 # - `peak = a + b x batch`: measure a few small batches, solve for the largest, leave some room, check.
-# - A callback with `psutil` shows the peak, if you leave out pages of files and watch a few batches.
-# - A larger batch is fewer steps an epoch, and so less learning. On a processor its speed does not make up for that.
+# - A callback with `psutil` shows the peak, if you leave out pages of files and watch a whole epoch.
+# - A larger batch is fewer steps an epoch, and a very small one gives noisy steps: choose by accuracy, not by what
+#   fits. On a processor the speed of a large batch does not make up for its few steps.
 # - A smaller batch fixes a crash only if the batch caused it.
 #
 # To remember: {{takeaway}}
@@ -530,10 +537,10 @@ def train(folder):
 #
 # **3. Training dies at a batch of 32, and at a batch of 1 at nearly the same peak. What next?**
 #
-# - [ ] A batch of 1 needs fewer layers :: The batch is as small as it gets; what fills the memory lies elsewhere.
+# - [ ] Keep the batch of 1 and lower the learning rate :: That changes what is learned, and no array's size.
 # - [x] Look for what does not grow with the batch: the data, a buffer, a wide layer :: The line is flat here, so `a` is
 #   the problem.
-# - [ ] Train for fewer epochs :: Memory is reached within the first step.
+# - [ ] Train for fewer epochs :: The peak is reached within the first step.
 #
 # **4. A step is over and its activations are free. Why does `psutil` still show the peak?**
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Generators
 #
-# A generator hands over one batch at a time, so it needs the memory of one batch. Unless it first builds a list of
+# A generator hands over one batch at a time, so it needs the memory of a batch or two, unless it first builds a list of
 # everything, as many do. In this lab you crash such a generator, write one that holds names only, and measure what
 # workers, processes and queues add to it.
 #
@@ -134,8 +134,8 @@ print(f"{'measured':<28}{list_first.peak_mib:8.1f} MiB, {difference:+.1f} % from
 #
 # ### Step 1: when a generator works
 #
-# Calling a generator runs none of its lines. `next` runs it up to its next `yield`. So what counts is where you read:
-# before the loop or in it.
+# Calling a generator function runs none of its lines: it only makes a generator. `next` runs that up to its next
+# `yield`. So what counts is where you read: before the loop or in it.
 
 
 # %%
@@ -146,8 +146,8 @@ def read(name):
 
 def builds_a_list(names):
     pictures = [read(name) for name in names]
-    for picture in pictures:  # noqa: UP028
-        yield picture
+    for number in range(len(pictures)):
+        yield pictures[number]
 
 
 def one_at_a_time(names):
@@ -155,9 +155,9 @@ def one_at_a_time(names):
         yield read(name)
 
 
-for generator in (builds_a_list, one_at_a_time):
-    pictures = generator("abc")
-    print(f"{generator.__name__} is called", end=", ")
+for function in (builds_a_list, one_at_a_time):
+    pictures = function("abc")
+    print(f"{function.__name__} is called", end=", ")
     print(f"gives {next(pictures)}")
 print("gives", list(pictures))
 print("and then gives", list(pictures))
@@ -204,7 +204,7 @@ print(f"Two batches take {2 * batch_mib:.1f} MiB.")
 # ### Step 2: more than one epoch
 #
 # Train on it for three epochs, and count the batches of each. The cell does it twice: as it stands, and with
-# `steps_per_epoch`.
+# `steps_per_epoch`. `report` hands what was counted to the card and to later cells.
 
 # %%
 # %%sandbox --budget 512 --into used_up
@@ -257,14 +257,15 @@ model = keras.Sequential(
 model.compile("adam", "sparse_categorical_crossentropy")
 count = Count()
 history = model.fit(batches(paths), epochs=3, callbacks=[count], verbose=0)
-report(as_it_stands=str(count.batches), second_epoch=count.batches[1])
+report(as_it_stands=str(count.batches), _second_epoch=count.batches[1])
 history = model.fit(batches(paths), steps_per_epoch=32, epochs=3, callbacks=[count], verbose=0)
 report(with_steps=str(count.batches))
 
 # %% [markdown]
-# Only the first epoch is one. Keras takes two batches out of a generator to learn their shape, keeps them, and hands
-# them out again whenever it starts over. Your generator is never started again: it has come to its end. So later
-# epochs train on the same two batches, or on none. All that you get is the warning above, once, that the input ran out.
+# Only the first epoch goes through all scans. Keras takes two batches out of a generator to learn their shape, keeps
+# them, and hands them out again whenever it starts over. Your generator is never started again: it has come to its end.
+# So later epochs train on the same two batches, or on none. All that you get is the warning above, once, that the input
+# ran out.
 #
 # The remedy is a generator without an end. Then `fit` cannot know where an epoch ends, so `steps_per_epoch` says it.
 
@@ -378,7 +379,8 @@ model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(Scans(paths), epochs=2, verbose=0)
 
 # %% [markdown]
-# Call `super().__init__(**options)`. The options are the subject of step 5, and Keras warns you when they are missing.
+# Do not forget `super().__init__(**options)`: Keras warns you where that call is missing. The options are the subject
+# of step 5.
 #
 # ### Step 4: what has to be shuffled
 #
@@ -626,27 +628,25 @@ from course_utils import notebook
 
 steps = {
     "list, without a model": list_first,
-    "names, without a model": names_first,
-    "endless generator": endless,
     "PyDataset": pydataset,
     "2 threads, queue of 2": threads_2,
     "2 threads, queue of 10": threads_10,
     "2 processes, queue of 10": processes_10,
 }
-notebook.compare(steps, alt="Memory over time of seven ways to hand scans to a model")
+notebook.compare(steps, alt="Memory over time of five ways to hand over scans, the first of them without a model")
 place_mib = (threads_10.peak_mib - threads_2.peak_mib) / 8
 process_mib = (processes_10.peak_mib - threads_10.peak_mib) / 2
 print(f"One more place in the queue costs {place_mib:.1f} MiB. A batch has {batch_mib:.1f} MiB.")
 print(f"A process costs {process_mib:.0f} MiB more than a thread.")
 
 # %% [markdown]
-# A place in the queue holds a whole batch, and ten places are the default. A batch of bytes would be a quarter as
-# large. A process holds the batch that it reads, a packed copy on its way to you, and every page of Python that it
-# writes to.
+# The runs differ in length, so compare their peaks, and not their times. A place in the queue holds a whole batch, and
+# ten places are the default. A batch of bytes would be a quarter as large. A process holds the batch that it reads, a
+# packed copy on its way to you, and every page of Python that it writes to.
 #
 # Now the speed. Two kinds of work stand in for reading: one waits, as for a slow disk or a network, and one computes in
-# Python. The cell has each done by one thread, by four and by two processes, and reports how many times as fast as one
-# thread the other two are.
+# Python. The cell has each done by one thread, by four threads, and by two processes, and reports how many times as
+# fast as one thread the other two are.
 
 # %%
 # %%sandbox --budget 512 --into speed
@@ -707,8 +707,8 @@ except TypeError as error:
 # ### Step 6: validation
 #
 # What step 2 showed holds for `validation_data` too, and there it is easier to miss. In this cell the learning rate is
-# zero. The model stays as it is, so its validation loss must be the same after each of the three epochs, unless the
-# scans are not. The 200 validation scans make seven batches.
+# zero. The model stays as it is, so its validation loss must be the same after each of the three epochs, unless it is
+# measured on other scans. The 200 validation scans make seven batches.
 
 # %%
 # %%sandbox --budget 512 --into validating
@@ -890,7 +890,7 @@ notebook.claims(
         (
             "fit starts a generator again in every epoch.",
             f"batches in each of three epochs: {used_up.values['as_it_stands']}",
-            "true" if used_up.values["second_epoch"] == 32 else "false",
+            "true" if used_up.values["_second_epoch"] == 32 else "false",
         ),
         (
             "fit shuffles by default, so a data set need not.",
@@ -928,14 +928,15 @@ notebook.claims(
 
 # %% [markdown]
 # A forked process shares every page with its parent until one of them writes to it. Nobody writes to that array. Where
-# processes are spawned instead, as on Windows and macOS, the data set is packed up and sent to each, and then the claim
-# holds. With names in it there is little to send.
+# processes are not forked, as on Windows and macOS, and by default on Linux from Python 3.14 on, the data set is packed
+# up and sent to each, and then the claim holds. With names in it there is little to send.
 
 # %% [markdown]
 # ## Your turn
 #
 # Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
-# a class, as `folder/<class 0..9>/*.jpg`. Feed them to a model with a `PyDataset` or a generator, and return it.
+# a class, as `folder/<class 0..9>/*.jpg`. Feed them to a model with a `PyDataset` or a generator, and return the
+# trained model.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.

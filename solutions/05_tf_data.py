@@ -102,7 +102,7 @@ for name, size in rows.items():
 expected = sum(rows.values())
 difference = 100 * (slices.peak_mib - expected) / expected
 print(f"{'expected at the peak':<48}{expected:8.1f} MiB")
-print(f"{'measured':<48}{slices.peak_mib:8.1f} MiB, {difference:+.1f} % from what we expected")
+print(f"{'measured':<48}{slices.peak_mib:8.1f} MiB ({difference:+.1f} %)")
 
 # %% [markdown]
 # Look at the curve. It reaches three arrays early as well: while the tensor is made, one more copy lives for a moment.
@@ -115,8 +115,8 @@ print(f"{'measured':<48}{slices.peak_mib:8.1f} MiB, {difference:+.1f} % from wha
 # ### The 2 GB limit
 #
 # Inside a function that becomes a graph, such as the one that `map` takes, an array is worse than a copy. It is written
-# into the graph as a constant, and a graph holds no constant above 2 GB. The array below is empty pages that nobody
-# touched, so it costs nothing to ask for it.
+# into the graph as a constant, and a graph holds no constant above 2 GB. The array below is all zeros to which nobody
+# has written, and the system hands out such memory only on use, so it costs nothing.
 
 # %%
 # %%sandbox --budget 256 --into graph_limit
@@ -128,7 +128,7 @@ print(f"The array has {pixels.nbytes / 1e9:.2f} GB.")
 try:
     dataset = tf.data.Dataset.range(len(pixels)).map(lambda index: tf.gather(pixels, index))
 except ValueError as error:
-    print(str(error).strip().splitlines()[-1].strip())
+    print(str(error).rpartition("Error: ")[2].strip())
 
 # %% [markdown]
 # ## Fix it, step by step
@@ -277,7 +277,9 @@ for way, rate in speed.values.items():
     print(f"{way:<16}{rate:>8,.0f} images a second, {rate / speed.values['plain_loop']:4.1f} times the plain loop")
 
 # %% [markdown]
-# Figures like these depend on the machine and on what else it is doing. The order matters in three more ways:
+# Figures like these depend on the machine and on what else it is doing. Here the loop does nothing with a batch, the
+# pictures are small, and there may be only two cores, so reading in parallel may gain nothing. It pays when decoding is
+# heavy and a training step runs meanwhile. The order matters in three more ways:
 # `batch` before `shuffle` shuffles whole batches, `repeat` before `shuffle` mixes epochs, and whatever stands
 # before `cache` is what the cache keeps.
 #
@@ -405,10 +407,10 @@ report(first_epoch=rates[0], later_epochs=max(rates[1:]))
 #
 # ### Step 5: how far ahead to work
 #
-# `prefetch(n)` keeps up to n finished elements, and behind `batch` an element is a batch. The three cells differ in
+# `prefetch(n)` keeps up to n finished elements, and behind `batch` an element is a batch. The first two cells differ in
 # that number alone. The loop takes ten milliseconds a batch, as a model would. In the third, `AUTOTUNE` chooses the
-# number while it runs. It may take up to half of the free RAM, and `options.autotune.ram_budget` lowers that to a
-# number of bytes that you can afford.
+# number, and that of the parallel calls, while it runs. It may take up to half of the free RAM, and
+# `options.autotune.ram_budget` lowers that to a number of bytes that you can afford.
 
 # %%
 # %%sandbox --budget 512 --into prefetch_none
@@ -483,7 +485,8 @@ print(f"One batch takes {batch_mib:.1f} MiB, so 16 of them take {16 * batch_mib:
 # ### Step 6: TFRecord shards
 #
 # A million small files are slow to open, most of all on Drive or over a network. Pack them once into a few large files,
-# with the JPEG bytes as they are. Readers then take several shards in turn, and shuffling has two parts: the order of
+# with the JPEG bytes as they are. TFRecord is TensorFlow's format for that, one record after another, and each file is
+# called a shard. Readers then take several shards in turn, and shuffling has two parts: the order of
 # the shards, and a small buffer of undecoded records.
 
 # %%
@@ -683,13 +686,14 @@ notebook.claims(
 # ## Your turn
 #
 # Write `make_dataset(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels, as
-# `folder/<class 0..9>/*.jpg`, and `train` below, which is given, fits a model on what you return: batches of images,
-# pixels from 0 to 255, and labels from 0 to 9.
+# `folder/<class 0..9>/*.jpg`, and is a `pathlib.Path`. `train` below, which is given, fits a model on what you return:
+# batches of images, pixels from 0 to 255, and labels from 0 to 9.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline, training included. A run is killed at twice that.
-# - **Speed:** at least {{speedup}} times as many images a second as a plain loop of `load_img` and `img_to_array`. The
-#   grader runs through both in turn, four times, in the same run. It counts processor time, which does not depend on
-#   what else the machine is doing, so this asks you to waste none. A slower pipeline is timed out.
+# - **Speed:** for each second of processor time, at least {{speedup}} times the images of a plain loop of `load_img`
+#   and `img_to_array`. The grader runs through both in turn, four times. What else the machine is doing hardly changes
+#   processor time; Python code in the pipeline wastes it. A pipeline below that gets no points, and the card says that
+#   it timed out.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds for everything.
 #
@@ -756,11 +760,13 @@ def train(folder):
 # %% [markdown] tags=["quiz"]
 # ## Quiz
 #
+# Open the answer that you would give.
+#
 # **1. What does `dataset.map(decode).shuffle(10_000)` hold in memory?**
 #
 # - [ ] Ten thousand file names :: It would if `shuffle` came before `map`.
 # - [x] Ten thousand decoded pictures :: The buffer holds what reaches it, and pictures reach it.
-# - [ ] One batch :: That is what a consumer gets. The buffer is filled before the first one comes out.
+# - [ ] One batch :: Nothing makes batches here, and the buffer is filled before the first picture comes out.
 #
 # **2. Your data set fits in memory as bytes but not as floats. Where does `cache()` go?**
 #

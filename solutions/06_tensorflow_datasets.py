@@ -2,8 +2,8 @@
 # # TensorFlow Datasets
 #
 # TensorFlow Datasets (TFDS) gives you data as ready-made `tf.data` pipelines, and a recipe to speed them up: cache,
-# then shuffle everything. In this lab you crash that recipe on data that is too big for it, and find out which word to
-# change.
+# then shuffle everything. In this lab you crash that recipe on data that is too big for it, and find out what has to be
+# moved.
 #
 # **Objectives**
 #
@@ -66,7 +66,8 @@ print(f"scaled, float32:  {floats_mib:6.1f} MiB")
 # ## Crash
 #
 # `tfds.ImageFolder` reads a folder of splits, with a folder for each class in them. The scans have one folder a class,
-# so a link called `train` makes a split of them.
+# so a link called `train` makes a split of them. Each sandbox begins in an empty folder of its own, so every cell makes
+# that link again.
 
 # %% tags=["crash"]
 # %%sandbox --budget 128 --predict 26 --into crash
@@ -375,8 +376,8 @@ except ValueError as error:
 # ### Step 5: the cache that you did not ask for
 #
 # Reading what a builder has prepared comes with a surprise. TFDS caches "small" data sets by itself. Small means up to
-# 250 MiB, counted as stored, and what it caches is decoded. The next two cells read the same shards twice. The second
-# one says no, in a `ReadConfig`.
+# 250 MiB, counted as stored, and what it caches is decoded. Each of the next two cells prepares the same shards and
+# reads them twice. The second one says no, in a `ReadConfig`.
 
 # %%
 # %%sandbox --budget 384 --into autocached
@@ -463,7 +464,8 @@ print(f"At this rate, 250 MiB on disk would become {250 * grows / 1024:.1f} GiB 
 # %% [markdown]
 # ### Step 6: other read options
 #
-# `ReadConfig` has more. The cell counts what three of them do, on four shards and on the default of one:
+# There are more options. The first of these three is one of `as_dataset`, and the other two belong to `ReadConfig`. The
+# cell shows what they do, on four shards and on the default of one:
 #
 # - `shuffle_files=True` shuffles the order of the shards. With one shard there is nothing to shuffle.
 # - `shuffle_seed` makes that order repeatable.
@@ -528,9 +530,9 @@ for name, differs in options.values.items():
 # %% [markdown]
 # ### Step 7: a public data set, if you are in Colab
 #
-# The code of step 3 works for every image data set of the TFDS catalogue. This cell fetches MNIST, about 12 MB, and
-# needs a network, so it does nothing until you change `False` to `True` in its first line. It was not run to make this
-# page.
+# The code of step 3 works for every data set with one picture, called `image`, and one label an example. Where the
+# pictures differ in size, resize them before `batch`. This cell fetches MNIST, about 12 MB, and needs a network, so it
+# does nothing until you change `False` to `True` in its first line.
 
 # %%
 # %%sandbox --budget 384 --into public
@@ -614,8 +616,9 @@ notebook.claims(
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds, training and grading together.
 #
-# The working directory is yours to write in. The grader feeds your model raw pixels, from 0 to 255. Any technique that
-# meets the three is right. `%course hint {{number}}` gives a hint.
+# The working directory is yours to write in, and `folder` is a `pathlib.Path`. The grader feeds your model raw pixels,
+# from 0 to 255. Any way of reading the scans with TFDS that meets the three is right. `%course hint {{number}}` gives a
+# hint.
 
 # %% tags=["graded"]
 # %%graded 06
@@ -672,13 +675,17 @@ def train(folder):
 # - `tfds.ImageFolder` reads local pictures, and a builder of your own packs them. Both work offline.
 # - A cache keeps what comes before it. Behind `SkipDecoding` that is the file, not the pixels.
 # - A shuffle buffer behind a cache in memory shares its pictures. Without the cache it holds them itself.
-# - TFDS caches data sets of up to 250 MiB on disk by itself, decoded. `try_autocache=False` says no.
-# - `shuffle_files` shuffles shards. With one shard it does nothing.
+# - TFDS caches data sets of up to 250 MiB on disk by itself, decoded, unless `shuffle_files` shuffles several shards.
+#   `try_autocache=False` says no.
+# - `shuffle_files` shuffles the file names of an `ImageFolder`, and the shards of a builder. With one shard it does
+#   nothing.
 #
 # To remember: {{takeaway}}
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
+#
+# Open the answer that you would give.
 #
 # **1. Your data set takes 200 MiB of JPEG files in TFRecord shards. What does `as_dataset` cache by default?**
 #

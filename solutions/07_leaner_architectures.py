@@ -90,10 +90,13 @@ for name, (parameters, outputs) in layers.items():
     print(f"{name:<26}{parameters:>12,}{sizes[0]:>8.1f} MiB{sizes[1]:>8.1f} MiB{sizes[2]:>9.1f} MiB")
 
 # %% [markdown]
-# One layer has nearly all of it. The next cell builds the same network and looks at the process after each stage:
-# weights made, slots made, gradients computed and held. Then it does three updates. It runs twice, with 256 units and
-# with 512. In the difference of the two, everything that is not that layer drops out. The weights start as zeros here,
-# since making random ones takes arrays of their own.
+# One layer has nearly all of it. Its weights alone would have fitted. Drawing them did not: the random initializer
+# needs further arrays of that size while it works, and that is where the run died. Gradient and slots would have come
+# on top.
+#
+# The next cell builds the same network, its weights zeros so that drawing costs nothing, and looks at the process after
+# each stage: weights made, slots made, gradients computed and held. Then it does three updates. It runs twice, with 256
+# units and with 512. In the difference of the two, everything that is not that layer drops out.
 
 # %% tags=["explain"]
 from course_utils import sandbox
@@ -148,23 +151,27 @@ print(f"at the peak     measured {at_peak:4.0f} MiB: {at_peak / added:.1f} times
 #
 # ### What "big" means
 #
-# VGG16 is the classic example. Its first convolution and its first Dense layer, each at its own kind of size:
+# VGG16 is the classic example. Compare its first convolution with its first Dense layer:
 
 # %%
 convolution = 3 * 3 * 3 * 64 + 64
 convolution_output = 32 * 224 * 224 * 64 * 4
 dense = 7 * 7 * 512 * 4096
-print(f"first convolution: {convolution:>11,} parameters, output of a batch of 32: {convolution_output:,} bytes")
-print(f"first Dense layer: {dense:>11,} weights,    and these weights take      {4 * dense:,} bytes")
+print(f"first convolution, {convolution:,} parameters")
+print(f"  its output for 32 pictures: {convolution_output:>12,} bytes")
+print(f"first Dense layer, {dense:,} weights")
+print(f"  these weights:              {4 * dense:>12,} bytes")
 
 # %% [markdown]
 # The same number of bytes, to the last one. A layer with hardly a parameter can cost as much as the largest layer of
-# the network. `model.summary()` shows you only the second kind.
+# the network. `model.summary()` gives you the bytes of the second kind only. For the first, multiply out its column of
+# output shapes yourself, times the batch and four bytes.
 
 # %% [markdown]
 # ## Fix it, step by step
 #
-# Each step trains on one batch of 125 scans, three times. Watch parameters and peak: they do not go together.
+# Each step trains on one batch of 125 scans, about four times that of the crash, so that activations show. Do not
+# compare these peaks with the 256 MiB of the crash. Watch parameters and peak: they do not go together.
 #
 # ### Step 1: end with global pooling
 #
@@ -206,8 +213,8 @@ for _ in range(2):
 report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - start) / 2)
 
 # %% [markdown]
-# The weights are gone. What is left are activations, and the first convolution, at full resolution, makes most of
-# them.
+# Nearly all weights are gone. What is left are activations, and the first convolution, at full resolution, makes most
+# of them.
 #
 # ### Step 2: strides instead of pooling
 #
@@ -493,7 +500,7 @@ notebook.claims(
         (
             "Dropout saves memory.",
             f"{dropout_cost:+.0f} MiB in the network of step 1, {dropout_cost_small:+.0f} MiB in 16-8",
-            "false" if min(dropout_cost, dropout_cost_small) > -15 else "half true",
+            "false: a few MiB come and go between runs" if min(dropout_cost, dropout_cost_small) > -15 else "half true",
         ),
         (
             "A network needs its wide Dense layer to learn.",
@@ -506,8 +513,9 @@ notebook.claims(
 
 # %% [markdown]
 # Look at the parameters in the comparison above to see why. A Dense layer behind `Flatten` has most of them, in all
-# four networks. Fewer filters do not help if a pooling layer goes with them, because then more pixels reach `Flatten`.
-# What saved memory in the second pair was one more pooling layer.
+# four networks. Fewer filters help little if a pooling layer goes with them, because then more pixels reach `Flatten`:
+# the small network of the first pair keeps three quarters of the parameters. In the second pair, one more pooling layer
+# and 8 channels in place of 32 make what reaches `Flatten` 17 times shorter.
 
 # %% [markdown]
 # ## Your turn
@@ -560,8 +568,8 @@ def train(folder):
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - Parameters count once a batch and four times with Adam. Activations count once an image. The update adds arrays of
-#   its own for a moment.
+# - Trained with Adam, a weight counts four times, whatever the batch. Activations count once an image. The update adds
+#   arrays of its own for a moment.
 # - A Dense layer behind `Flatten` has inputs x units weights. Global pooling removes them.
 # - In a network of convolutions the activations at full resolution dominate. Strides and smaller inputs shrink them.
 # - Separable convolutions save parameters, and not activations. Dropout saves neither.
@@ -570,6 +578,8 @@ def train(folder):
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
+#
+# Open the answer that you would give.
 #
 # **1. `Flatten` gives 50,000 numbers an image, and a Dense layer of 1,000 units follows. What do its weights take with
 # gradient and Adam's slots?**
@@ -592,7 +602,7 @@ def train(folder):
 #
 # **4. `model.summary()` says 1,792 parameters for a layer. How much memory does it need in training?**
 #
-# - [ ] About 7 KiB :: Those are the weights. The output is not in the summary.
+# - [ ] About 7 KiB :: Those are the weights. The number of parameters says nothing about the output.
 # - [ ] About 28 KiB :: That adds gradient and slots, and still leaves out the output.
 # - [x] You cannot tell from that number :: It may be hundreds of megabytes of activations, as in VGG16.
 

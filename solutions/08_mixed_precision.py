@@ -169,6 +169,9 @@ for _ in range(3):
     loss = model.train_on_batch(x, y)
 
 # %% [markdown]
+# It fits, at somewhat more than half of the `float32` step: the graph, the variables and the small layers in `float32`
+# take what they took before.
+#
 # ### Step 2: what stays float32
 #
 # Ask a layer for its types. Small steps must not get lost in the weights: adding 0.001 to 1 changes nothing in
@@ -239,7 +242,7 @@ for name, outcome in windows.items():
 # %%
 NORMAL = "features = keras.layers.BatchNormalization(momentum=0.8)(features)"
 normalised = {
-    policy: sandbox.run(STEP.replace("[:128]", "[:32]").format(policy=policy, filters=32, more=NORMAL), budget_mib=1100)
+    policy: sandbox.run(STEP.replace("[:128]", "[:32]").format(policy=policy, filters=32, more=NORMAL), budget_mib=500)
     for policy in ("float32", "mixed_bfloat16")
 }
 notebook.compare(normalised, alt="Memory over time with batch normalisation at full resolution in both policies")
@@ -320,8 +323,9 @@ print(
 
 # %% [markdown]
 # Under `mixed_float16`, `compile` wraps your optimizer in a `LossScaleOptimizer`. When a gradient overflows, it leaves
-# the weights alone and takes a smaller scale. In a training loop of your own you do both yourself: `scale_loss` and
-# `apply`. `bfloat16` needs none of this.
+# the weights alone and takes a smaller scale. In a training loop of your own, wrap the optimizer in
+# `keras.optimizers.LossScaleOptimizer`, take the gradient of `optimizer.scale_loss(loss)`, and hand it to
+# `optimizer.apply`, which divides, skips and adjusts the scale for you. `bfloat16` needs none of this.
 #
 # ### Step 7: softmax in float32
 #
@@ -351,7 +355,8 @@ print(
 # %% [markdown]
 # ### Step 8: which of the two, on which device
 #
-# GPUs such as Colab's T4 have fast units for `float16` and none for `bfloat16`. Processors are the other way round:
+# GPUs such as Colab's T4 have fast units for `float16` and none for `bfloat16`. Newer ones, such as the A100 and the
+# L4, have them for both, and there `mixed_bfloat16` spares you the loss scaling. Processors are the other way round:
 # many know `bfloat16`, and hardly any know `float16`. Here are three policies on a small batch.
 
 # %%
@@ -481,7 +486,7 @@ for _ in range(3):
     loss = model.train_on_batch(np.zeros((1, 4096), "float32"), np.zeros(1, "int32"))
 """
 weights = {
-    policy: sandbox.run(WEIGHTS.format(policy=policy), budget_mib=1100) for policy in ("float32", "mixed_bfloat16")
+    policy: sandbox.run(WEIGHTS.format(policy=policy), budget_mib=500) for policy in ("float32", "mixed_bfloat16")
 }
 notebook.compare(weights, alt="Memory over time of a network that is all weights, in both policies")
 
@@ -506,12 +511,12 @@ notebook.claims(
         (
             "mixed_float16 makes training faster.",
             f"{slower:.1f} times the processor time of float32 on this CPU",
-            "true" if slower < 0.9 else "depends: on the device",
+            "true" if slower < 0.9 else "false: not on this processor; it was not run on a GPU for this page",
         ),
         (
             "With half precision the accuracy suffers.",
             f"{by_accuracy:+.2f} with mixed_bfloat16, on 56 scans",
-            "true" if by_accuracy < -0.15 else "false: no more than so few scans vary by themselves",
+            "true" if by_accuracy < -0.15 else "depends: on the task; so few scans cannot show a small difference",
         ),
         (
             "Under a policy all is half precision.",
@@ -535,9 +540,8 @@ notebook.claims(
 # - **Time:** at most {{time_limit}} seconds, training and grading together. The solution takes a small part of that
 #   where the processor knows `bfloat16`, and much more of it elsewhere.
 #
-# These limits were checked on a processor with `avx512_bf16`, and again with `TF_ENABLE_ONEDNN_OPTS=0`, which brings on
-# the plain routines that a processor without `avx512f` is left with. These make a `float32` copy of what the
-# convolution gives, so the same answer passes there with little room to spare. Step 8 tells you which one you have.
+# On a processor without `avx512f`, TensorFlow makes a `float32` copy of what the convolution gives, so the same answer
+# passes there with little room to spare. Step 8 tells you which one you have.
 #
 # It runs on the CPU, also where there is a GPU. In `float32` and with a `float64` window it needs more than twice the
 # budget. It learns in a few epochs with `BatchNormalization(momentum=0.8, dtype="float32")` behind the pooling and
@@ -593,7 +597,8 @@ def train(folder):
 # ## Summary
 #
 # - A mixed policy halves activations. Variables, gradients of variables and optimizer slots stay `float32`.
-# - `mixed_float16` for a GPU, `mixed_bfloat16` for a CPU. `float16` needs loss scaling, and `compile` adds it.
+# - `mixed_float16` for an older GPU such as the T4, `mixed_bfloat16` for newer ones and for most CPUs. `float16` needs
+#   loss scaling, and `compile` adds it.
 # - A constant of `float64` or `float32` widens all that it touches. Batch normalisation widens by itself.
 # - Give the last layer `dtype="float32"`, and watch the accuracy.
 #
@@ -601,6 +606,8 @@ def train(folder):
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
+#
+# Open the answer that you would give.
 #
 # **1. What does `mixed_bfloat16` halve?**
 #
@@ -610,7 +617,8 @@ def train(folder):
 #
 # **2. `features * window` comes out as `float64`. Why?**
 #
-# - [ ] The policy was set too late :: Then it would be `float32`, the type of a layer without a policy.
+# - [ ] The policy was set too late :: Then `features` would be `float32`, and the product wide because of `window`
+#   again.
 # - [x] `window` came from NumPy as `float64`, and the wider type wins :: A policy rules layers, not your own products.
 # - [ ] Products need more digits :: The type of a result depends on the types, not on the numbers.
 #

@@ -72,13 +72,16 @@ loss = model.train_on_batch(x, y)
 #
 # How many arrays of that size does a training step hold at once? The next cell measures four things: the step of the
 # crash with enough room, the same step on a scan of 8 x 8 pixels, which shows what everything else takes, the forward
-# pass of the crash alone, and one bare array of N x N numbers.
+# pass of the crash alone, and one bare array of N x N numbers. The line about threads has TensorFlow do one operation
+# at a time, so that the same step always has the same peak.
 
 # %% tags=["explain"]
 NETWORK = """
 import keras
 import numpy as np
+import tensorflow as tf
 
+tf.config.threading.set_inter_op_parallelism_threads(1)
 {setting}
 x = np.zeros(({batch}, {side}, {side}, 3), dtype="uint8")
 y = np.zeros({batch}, dtype="int32")
@@ -132,8 +135,8 @@ print(f"expected, with three arrays               {expected:8.1f} MiB ({whole.pe
 # - their gradient;
 # - the product of these two, which the gradient of a softmax is made of.
 #
-# Some runs hold one more for a moment, most of all with several scans or steps, so peaks of such a network can differ
-# by a whole square. That is the story of the crash: three squares, and all else is small.
+# Without the line about threads, some runs hold one more for a moment, most of all with several scans or steps, so
+# their peaks differ by a whole square. That is the story of the crash: three squares, and all else is small.
 #
 # ### What resolution costs
 #
@@ -148,7 +151,7 @@ for side in (48, 96, 192, 384, 768):
 
 # %% [markdown]
 # A convolution grows with the pixels, and attention with their square. Labs 01 and 07 work against the first. Against
-# the second there is one way only: fewer pairs.
+# the second there are two ways: fewer pairs, or fewer of them at a time.
 
 # %% [markdown]
 # ## Fix it, step by step
@@ -363,16 +366,17 @@ pairs = {
     "tiles": (tiled, 96 * 96 * 96 * 96 // 144),
     "truncated": (truncated, (24 * 96) ** 2),
 }
-steps = {"all pixels": whole} | {name: outcome for name, (outcome, _) in pairs.items()}
-notebook.compare(steps, alt="Memory over time of attention over all pixels and of five ways to need less")
+steps = {name: outcome for name, (outcome, _) in pairs.items()}
+notebook.compare(steps, alt="Memory over time of five ways to need less than attention over all pixels")
+print(f"For comparison, all pixels take {whole.peak_mib:,.0f} MiB.")
 print(f"{'':<12}{'scores in an array':>22}{'they take':>14}{'measured peak':>16}")
 for name, (outcome, count) in pairs.items():
     print(f"{name:<12}{count:>22,}{count * 4 / MIB:>10.1f} MiB{outcome.peak_mib:>12.0f} MiB")
 
 # %% [markdown]
-# Where the scores are few, what remains is the graph, and for the tiles the loop. Look at the second column before you
-# choose: it is what grows when the scan does. Patches, pooling and truncation change what is looked at, windows change
-# who looks, and tiles change nothing but the order of the work.
+# Where the scores are few, what remains is the graph, and for the tiles the loop. Look at the column "they take" before
+# you choose: it is what grows when the scan does. Patches and truncation leave fewer tokens, pooling leaves fewer to
+# look at, windows let each look at fewer, and tiles change nothing but the order of the work.
 #
 # ### Step 6: a large embedding
 #
@@ -426,8 +430,9 @@ for optimizer in ("adam", "sgd"):
 
 # %% [markdown]
 # The gradient is small: `IndexedSlices` names rows and holds only those. Adam gives that away. It keeps its two
-# slots, and its update is written for all rows, with arrays of the size of the table in between. So fewer or narrower
-# rows help, and so does an optimizer without slots. A smaller batch does not.
+# slots, and its update is written for all rows, with arrays of the size of the table in between. Even SGD, which has no
+# slots, needs room for the table twice. So fewer or narrower rows help, and so does an optimizer without slots. A
+# smaller batch does not.
 #
 # ### Step 7: a wide softmax
 #
@@ -468,11 +473,14 @@ for name, outcome in softmaxes.items():
     print(f"{name:<24}{outcome.peak_mib:5.0f} MiB: {outcome.peak_mib / output:.1f} times that")
 
 # %% [markdown]
-# With 10 classes a one-hot label is nothing. With 10,000 it is as large as the output, and the loss makes more of the
-# same size.
+# With 10 classes a one-hot label is nothing. With 10,000 it is as large as the output, and twice that as
+# `to_categorical` makes it, in `float64`. The cast to `float32` and the loss add more of that size.
 
 # %% [markdown]
 # ## What people say
+#
+# Flash attention, one of the sayings, is attention for GPUs that works in tiles as step 4 does, and never writes down
+# the square.
 #
 # The first cell changes one thing in the network of the crash, on a scan of 64 x 64 pixels. The second trains on
 # patches for a few epochs, three times: on all of them, on those of the top third, and on those in the middle, without
@@ -571,7 +579,7 @@ notebook.claims(
         (
             "Dropout on the weights of attention costs nothing.",
             f"{dropout - 1:+.0%} of the peak",
-            "false: for each pair it holds whether that was dropped" if dropout > 1.03 else "true",
+            "false: it makes one more array of that size" if dropout > 1.03 else "true",
         ),
         (
             "Truncation costs accuracy.",
@@ -600,8 +608,8 @@ notebook.claims(
 # ## Your turn
 #
 # Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
-# a class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255, or write
-# a `predict(model, paths)` of your own beside it.
+# a class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255. Or write a
+# `predict(model, paths)` of your own beside it, which gets a list of image files and returns one label for each.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
@@ -665,6 +673,8 @@ def train(folder):
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
+#
+# Open the answer that you would give.
 #
 # **1. A layer has 8 heads and 16 sequences of 1,024 tokens. What do its scores take once, in `float32`?**
 #

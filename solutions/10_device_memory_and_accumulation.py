@@ -37,9 +37,10 @@ print(f"{len(list(folder.glob('*/*.jpg')))} scans are ready.")
 #
 # The cell below trains for two steps with the batch of the recipe. The largest output in the network is that of the
 # first convolution: 48 x 48 x 32 numbers of 4 bytes, for each of 256 images. Training keeps it, keeps the outputs after
-# it, and needs a gradient of the same size on the way back.
+# it, and needs gradients of that size on the way back.
 #
-# How many MiB is that? Write your number after `--predict`, in place of the 100 that stands there.
+# How many MiB will the run need at its peak? Write your number after `--predict`, in place of the 100 that stands
+# there.
 
 # %% [markdown]
 # ## Crash
@@ -78,9 +79,9 @@ history = model.fit(x, y, batch_size=256, verbose=0)
 # ## Explain
 #
 # The same lines with two batch sizes and enough room. One line is new, the one about threads: without it TensorFlow
-# works on two operations at a time where it can, and the peak depends on which two happen to meet. One at a time, two
-# runs can be compared. The peak is a little lower, too. And there are three epochs: the worst moment of a step is
-# short, so give the meter more than one chance to see it.
+# works on several operations at a time where it can, and the peak depends on which of them happen to meet. One at a
+# time, two runs can be compared. The peak is a little lower, too. And there are three epochs: the worst moment of a
+# step is short, so give the meter more than one chance to see it.
 
 # %% tags=["explain"]
 # %%sandbox --budget 768 --into batch_64
@@ -177,7 +178,7 @@ print(f"expected {expected * 256:.0f} MiB for 256 images; for all {weights:,} we
 # sixteenth of the images.
 
 # %%
-# %%sandbox --budget 768 --into small
+# %%sandbox --budget 192 --into small
 import keras
 import numpy as np
 import tensorflow as tf
@@ -216,7 +217,7 @@ history = model.fit(x, y, batch_size=16, verbose=0)
 # In Keras it is one argument of the optimizer.
 
 # %%
-# %%sandbox --budget 768 --into accumulated
+# %%sandbox --budget 192 --into accumulated
 import keras
 import numpy as np
 import tensorflow as tf
@@ -254,7 +255,7 @@ history = model.fit(x, y, batch_size=16, verbose=0)
 # 256 images.
 
 # %%
-# %%sandbox --budget 768 --into by_hand
+# %%sandbox --budget 192 --into by_hand
 import keras
 import numpy as np
 import tensorflow as tf
@@ -331,7 +332,8 @@ print(f"Accumulating in Keras costs {extra:+.0f} MiB beside the batch of 16.")
 print(f"The totals themselves are one number a weight, {weights * 4 / 2**20:.2f} MiB here; the rest is a larger graph.")
 
 # %% [markdown]
-# Compare the memory and not the times here: the batch of 256 ran for three epochs, the others for one.
+# Compare the memory and not the times here: the batch of 256 ran for three epochs, the others for one. The loop by hand
+# may be below even the batch of 16, because `fit` brings a data pipeline and a larger graph of its own.
 #
 # In a model with many weights and small outputs it is the other way round: the totals are one more copy of all weights,
 # beside the two that Adam has. Work it out before you use it.
@@ -427,13 +429,13 @@ for name, value in checked.values.items():
     print(f"{name.replace('_', ' '):<22}{value:10.1e}   {said}")
 
 # %% [markdown]
-# - **Micro-batches of unequal size** need weights: a mean of means is not the mean. The usual place is the last batch
-#   of an epoch. Let the effective batch divide the number of images, or drop the rest.
+# - **Micro-batches of unequal size** must be weighted by their size: a mean of means is not the mean. The usual place
+#   is the last batch of an epoch. Let the effective batch divide the number of images, or drop the rest.
 # - **Batch normalisation** normalises by the micro-batch, because that is all it sees. Group or layer normalisation
 #   works within one image, and does not care.
 #
-# Keras counts on over the end of an epoch: when the number of micro-batches is no multiple of
-# `gradient_accumulation_steps`, the next epoch begins with a total that is half full.
+# Keras goes on counting across the end of an epoch: when the number of micro-batches is no multiple of
+# `gradient_accumulation_steps`, the next epoch begins with a total that is already partly filled.
 #
 # ### Step 5: keep less of each image
 #
@@ -511,9 +513,9 @@ tf.config.threading.set_inter_op_parallelism_threads(1)
 class Block(keras.layers.Layer):
     """Three convolutions that are kept, or forgotten, together."""
 
-    def __init__(self):
+    def __init__(self, layers):
         super().__init__()
-        self.layers = [keras.layers.Conv2D(16, 3, padding="same", activation="relu") for _ in range(3)]
+        self.layers = layers
 
     def build(self, shape):
         for layer in self.layers:
@@ -529,8 +531,9 @@ class Block(keras.layers.Layer):
 keras.utils.set_random_seed(0)
 x = np.random.default_rng(0).integers(0, 256, (64, 48, 48, 3)).astype("uint8")
 y = np.arange(64) % 10
+convolutions = [keras.layers.Conv2D(16, 3, padding="same", activation="relu") for _ in range(9)]
 with keras.RematScope(mode="full"):
-    layers = [Block(), Block(), Block()]
+    layers = [Block(convolutions[start : start + 3]) for start in (0, 3, 6)]
 
 ends = [keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(10, activation="softmax")]
 model = keras.Sequential([keras.layers.Input((48, 48, 3)), keras.layers.Rescaling(1 / 255), *layers, *ends])
@@ -553,7 +556,8 @@ for name, outcome in list(recomputed.items())[1:]:
 # A layer in the scope keeps its input and forgets what happens inside it. Inside a convolution there is hardly
 # anything: its input is the output of the layer before, and that is kept. The second computation needs room of its
 # own, so the peak can even rise. A block forgets the outputs *between* its layers, and there lies the memory. So put
-# the scope around **blocks**.
+# the scope around **blocks**, and make the layers inside them before it: made in the scope, each would be computed once
+# more by itself.
 #
 # The price is a second forward pass. How much of it you see in the time of a step depends on the machine and on what
 # else runs there, so take the percentages of time above as rough.
@@ -592,7 +596,7 @@ else:
 #
 # The cell below starts two processes, one while the other is still there: first as TensorFlow does it by itself, then
 # both with growth. Each makes one small product and prints what `nvidia-smi` says is in use. A process that finds no
-# memory left ends with an error, or with a handle that cannot be created.
+# memory left ends with an error, often that a cuBLAS handle could not be created, which the cell does not show.
 
 # %%
 program = """
@@ -624,9 +628,9 @@ else:
 # `tf.config.set_logical_device_configuration` does in your own code. A batch that is too large then ends in
 # `ResourceExhaustedError`. That is an exception: the process lives, and the message names the shape that did not fit.
 #
-# Inside, TensorFlow's own count of the pool is more use than `nvidia-smi`: `get_memory_info` gives what is in use now
-# and the peak so far. The budget of 8,192 MiB is for the machine's own memory: the driver's libraries need gigabytes of
-# it. Without a GPU the cell takes none.
+# Inside, TensorFlow's own count of the pool is of more use than `nvidia-smi`: `get_memory_info` gives what is in use
+# now and the peak so far. The budget of 8,192 MiB is for the machine's own memory: the driver's libraries need
+# gigabytes of it. Without a GPU the cell takes none.
 
 # %%
 # %%sandbox --budget 8192 --gpu-budget 512 --into on_gpu

@@ -138,8 +138,8 @@ print(f"all 2,700 would have taken: {10 * expected:7,.0f} MiB")
 #
 # ### Fix 1: keep bytes
 #
-# Death 1 was the list of `float64` scans (lab 01). One array of bytes, filled in place, takes its room. The division by
-# 255 goes for now; the scaling further down does the same work.
+# Death 1 was the list of `float64` scans (lab 01). One array of bytes, filled in place, takes its place. The division
+# by 255 is left out for now; the scaling further down does the same work.
 
 # %%
 # %%sandbox --budget 1024 --into death_2
@@ -200,8 +200,9 @@ print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 #
 # ### Fix 2: no statistics of everything
 #
-# `generator.fit(x)` turns all scans into `float32`, copies that array, and makes another for the deviation (lab 04). A
-# division by 255 in the pipeline serves as well, one scan at a time.
+# `generator.fit(x)` turns all scans into `float32` and copies that array. Then it drops the first, and makes another
+# for the deviation: two `float32` arrays at a time, beside the bytes (lab 04). A division by 255 in the pipeline serves
+# as well, one scan at a time.
 
 # %%
 # %%sandbox --budget 1024 --into death_3
@@ -311,7 +312,7 @@ answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
 print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 
 # %% [markdown]
-# The first batch is there. Counting the batches kills it, a line that keeps nothing. Who keeps what goes by?
+# The first batch is there. It dies while counting the batches, on a line that keeps nothing. Who keeps what goes by?
 #
 # ### Fix 4: no cache of floats
 #
@@ -371,7 +372,8 @@ print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 #
 # ### Fix 5: no dense layer on everything
 #
-# `Flatten` hands 48 x 48 x 32 numbers to 4,096 units (lab 07). With pooling, 32 numbers are left, and 64 units do.
+# `Flatten` hands 48 x 48 x 32 numbers to 4,096 units (lab 07). With pooling, 32 numbers are left, and 64 units are
+# enough.
 
 # %%
 # %%sandbox --budget 1024 --into death_6
@@ -422,7 +424,8 @@ answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
 print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 
 # %% [markdown]
-# It trains, or would like to. Work out what the first convolution gives for one batch.
+# It trains, or would like to. Work out what the first convolution gives for one batch. (The lines under the card are
+# TensorFlow's own log, and none of them is an error.)
 #
 # ### Fix 6: a smaller batch
 #
@@ -627,7 +630,8 @@ notebook.compare(runs, alt="Memory over time of nine versions of the notebook, e
 #
 # What a fatal line would have needed comes from arithmetic, because no run shows it. What the same stage of the
 # notebook takes now is measured: the highest point of the last curve within that stage, with what earlier stages left
-# behind. The last column is their difference to the 1,024 MiB at which the run was killed, so it says **at least**.
+# behind. The column "bought" is "killed at" minus "now". A killed run never shows its whole need, so it says **at
+# least**.
 
 # %%
 scores = 4 * (48 * 48) ** 2 * 4
@@ -640,7 +644,7 @@ fixes = [
     ("5 pool before the dense layer", "model", 48 * 48 * 32 * 4096 * 4),
     ("6 a batch of 32", "training", 256 * (first_output + scores)),
     ("7 attention over 144 places", "training", 32 * (first_output + scores)),
-    ("8 reduce, then collect", "responses", 16 * 32 * first_output),
+    ("8 reduce, then collect", "responses", 2 * 16 * 32 * first_output),
 ]
 now, before = {}, 0.0
 for stage in ("loading", "pipeline", "model", "training", "responses"):
@@ -654,6 +658,9 @@ for (fix, stage, needed), death in zip(fixes, deaths, strict=True):
     print(f"{fix:<31}{needed / MIB:10,.0f}{death.peak_mib:11,.0f}{now[stage]:7,.0f}{bought:9,.0f}   {stage}")
 
 # %% [markdown]
+# The need at death 6 is two mistakes in one: 1,152 MiB for what the first convolution gives, and 20,736 MiB for the
+# scores of the attention.
+#
 # Three things to see. Fixes 6 and 7 share a stage: neither is enough without the other. A fix of the data is worth its
 # amount only as long as the data are that many; a fix of the model is worth it for one scan as for a million. And the
 # order in which a notebook dies is the order of its lines, not of its mistakes.
@@ -661,9 +668,9 @@ for (fix, stage, needed), death in zip(fixes, deaths, strict=True):
 # %% [markdown]
 # ## What people say
 #
-# The repaired notebook needs the 2 GiB, and knows next to nothing after two steps. So three lean answers, trained for
-# two epochs. They differ in one number, `RATIO`: the JPEG decoder itself can make a picture 2, 4 or 8 times smaller
-# while it reads it, so the large one is never in memory.
+# The repaired notebook fits, but still takes most of the budget, and after two steps it knows next to nothing. Here are
+# three lean answers, trained for two epochs each. They differ in one number, `RATIO`: the JPEG decoder itself can make
+# a picture 2, 4 or 8 times smaller along each side while it reads it, so the large one is never in memory.
 
 # %%
 # %%sandbox --budget 1024 --into pixels_96
@@ -822,7 +829,7 @@ notebook.claims(
             f"after two epochs of the same layers: 96 pixels {knows[96]:.2f}, 48 {knows[48]:.2f}, 24 {knows[24]:.2f}",
             "true"
             if knows[96] > knows[48] > knows[24]
-            else "depends: on what the layers can see at once, and for how long",
+            else "depends: these layers see little of a large picture at once, and two epochs are short",
         ),
     ]
 )
