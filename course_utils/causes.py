@@ -44,6 +44,7 @@ class _Cause:
     live: tuple[str, ...] = field(default=())
     sign: str = "error"
     by_device: bool = False
+    seen: tuple[str, ...] = field(default=())
 
 
 def explain(text: str | bytes) -> Explanation:
@@ -88,9 +89,12 @@ def from_code(source: str, live: Sequence[str] = ()) -> Explanation | None:
 
 def by_id(name: str) -> Explanation:
     """Return the cause with this id. Raises UnknownCause."""
-    if name not in _read():
-        raise UnknownCause(f"There is no cause {name!r}; the causes are {', '.join(_read())}.")
-    return _read()[name].explanation
+    return _find(name).explanation
+
+
+def seen(name: str) -> tuple[str, ...]:
+    """Return real messages by which people meet this cause; none if only a line of code tells. Raises UnknownCause."""
+    return _find(name).seen
 
 
 def all() -> list[Explanation]:
@@ -190,6 +194,12 @@ def _by_code(source: str) -> _Cause | None:
     return None
 
 
+def _find(name: str) -> _Cause:
+    if name not in _read():
+        raise UnknownCause(f"There is no cause {name!r}; the causes are {', '.join(_read())}.")
+    return _read()[name]
+
+
 @functools.cache
 def _read() -> dict[str, _Cause]:
     text = resources.files("course_utils").joinpath("causes.toml").read_text(encoding="utf-8")
@@ -203,5 +213,6 @@ def _read() -> dict[str, _Cause]:
             tuple(row.get("live", ())),
             row.get("sign", "error"),
             row.get("by_device", False),
+            tuple(row.get("seen", ())),
         )
     return causes

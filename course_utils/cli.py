@@ -76,6 +76,12 @@ def grade(
         if not found:
             _stop(f"There is no .ipynb or .py file under {', '.join(map(str, paths))}.")
         level = isolation_level(isolation)
+        if isolation == "auto" and level == "process":
+            print(
+                "Warning: isolation is only 'process', which keeps accidents apart and not malice, since this host "
+                f"cannot hold 'bwrap': {sandbox.unavailable('bwrap')}",
+                file=sys.stderr,
+            )
         grades = many.Grades(out / "grades.sqlite")
         console = Console(stderr=True)
         tasks = [(one, answer) for one in map(discovery.read_found, found) for answer in one.answers]
@@ -140,7 +146,7 @@ def verify(
         rows = completion.verify(record, map(discovery.read_found, discovery.discover(paths, leave_out=record)))
     for number, finding in rows:
         print(f"Lab {number}: {finding}")
-    if any(finding != "handed in" for _, finding in rows):
+    if any(finding != completion.HANDED_IN for _, finding in rows):
         raise typer.Exit(1)
 
 
@@ -187,9 +193,14 @@ def explain(
 
     from course_utils import causes
 
-    if str(file) == "-" and sys.stdin.isatty():
-        print("Paste the error text, then press Ctrl-D.", file=sys.stderr)
-    text = sys.stdin.buffer.read().decode("utf-8", "replace") if str(file) == "-" else _read(file)
+    if str(file) == "-":
+        if sys.stdin.isatty():
+            print("Paste the error text, then press Ctrl-D.", file=sys.stderr)
+        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+        if not text.strip():
+            _stop("Standard input is empty.")
+    else:
+        text = _read(file)
     found = causes.explain(text)
     if as_json:
         _print_json(dataclasses.asdict(found))

@@ -1,12 +1,19 @@
 """Error texts as people paste them, and what the course makes of each."""
 
+import html
+import importlib.util
 import os
 import re
 import time
+import tomllib
+from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from course_utils import causes
+
+ROOT = Path(__file__).parent.parent
 
 # id of the cause, kind, text
 TEXTS = [
@@ -76,7 +83,35 @@ TEXTS = [
     ("killed", "host_ram", "Killed"),
     ("killed", "host_ram", "subprocess.CalledProcessError: died with <Signals.SIGKILL: 9>."),
     ("killed", "host_ram", "Out of memory: Killed process 4711 (python3) total-vm:31234567kB"),
-    ("workers", "host_ram", "OSError: [Errno 12] Cannot allocate memory"),
+    ("killed", "host_ram", "Process finished with exit code -9"),
+    ("killed", "host_ram", "Process finished with exit code 137 (interrupted by signal 9: SIGKILL)"),
+    (
+        "cannot_allocate",
+        "host_ram",
+        "----> 1 subprocess.Popen(['ls'])\n   1551     self.pid = _fork_exec(\n"
+        "OSError: [Errno 12] Cannot allocate memory",
+    ),
+    ("cannot_allocate", "host_ram", "bash: fork: Cannot allocate memory"),
+    (
+        "cannot_allocate",
+        "host_ram",
+        "RuntimeError: [enforce fail at alloc_cpu.cpp:75] err == 0. DefaultCPUAllocator: can't allocate memory: you "
+        "tried to allocate 132426121216 bytes. Error code 12 (Cannot allocate memory)",
+    ),
+    (
+        "workers",
+        "host_ram",
+        '  File "/usr/lib/python3.6/multiprocessing/pool.py", line 236, in _repopulate_pool\n'
+        '  File "/usr/lib/python3.6/multiprocessing/popen_fork.py", line 66, in _launch\n    self.pid = os.fork()\n'
+        "OSError: [Errno 12] Cannot allocate memory",
+    ),
+    ("workers", "host_ram", "RuntimeError: DataLoader worker (pid 12) is killed by signal: Killed."),
+    (
+        "shared_memory_full",
+        "host_ram",
+        "RuntimeError: DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that dataloader's "
+        "workers are out of shared memory. Please try to raise your shared memory limit.",
+    ),
     (
         "workers",
         "host_ram",
@@ -267,6 +302,47 @@ def test_a_pasted_text_finds_its_cause(cause, kind, text):
     found = causes.explain(text)
     assert (found.cause, found.kind) == (cause, kind)
     assert causes.explain(text.encode()) == found
+
+
+SEEN = [(cause.cause, message) for cause in causes.all() for message in causes.seen(cause.cause)]
+
+
+@pytest.mark.parametrize(("cause", "message"), SEEN)
+def test_a_message_that_the_page_shows_alone_finds_its_cause(cause, message):
+    assert causes.explain(message).cause == cause
+    assert len(message) <= 140
+
+
+def test_every_cause_that_a_text_shows_has_messages():
+    rows = tomllib.loads(Path(causes.__file__).with_name("causes.toml").read_text("utf-8"))["cause"]
+    for row in rows:
+        assert bool(row["patterns"]) == (1 <= len(causes.seen(row["id"])) <= 3), row["id"]
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """The extension that fills the pages of the book."""
+    spec = importlib.util.spec_from_file_location("course_pages", ROOT / "book" / "_extensions" / "course_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_code_on_the_page_is_what_can_be_typed(pages):
+    page = html.unescape(MarkdownIt().render(pages.causes_table("book/crash-decoder", "")))
+    for words in ("--shm-size", "keras.__version__", "pip install 'tensorflow[and-cuda]'"):
+        assert f"<code>{words}</code>" in page
+    for _, message in SEEN:
+        assert f"<code>{message}</code>" in page
+    assert MarkdownIt().render(pages._code("`x` and ``y``")) == "<p><code>`x` and ``y``</code></p>\n"
+
+
+def test_every_link_to_an_entry_of_the_page_has_its_entry(pages):
+    introduction = (ROOT / "book" / "crash-decoder.md").read_text("utf-8")
+    table = pages.causes_table("book/crash-decoder", "")
+    labels = re.findall(r"(?m)^\((cause-.+)\)=$", table)
+    assert re.findall(r"\]\(#(.+?)\)", table) == labels  # one each, in the same order
+    assert set(re.findall(r"\]\(#(.+?)\)", introduction)) <= set(labels)
 
 
 def test_every_cause_is_shown_by_a_text_or_by_a_line_of_code():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run(*arguments: object, text: str = "", folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: object, text: str = "", folder: Path = ROOT, path: str = os.environ["PATH"]
+) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "course_utils", *map(str, arguments)]
-    done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=300, cwd=folder)
+    variables = os.environ | {"PATH": path}
+    done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=300, cwd=folder, env=variables)
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return done
 
@@ -124,3 +128,20 @@ def test_labs_check_passes_here_and_says_why_it_fails_elsewhere(tmp_path):
     (tmp_path / "solutions").mkdir()
     done = run("labs", "--check", folder=tmp_path)
     assert done.returncode == 1 and "01" in done.stderr
+
+
+def test_auto_isolation_that_keeps_out_accidents_only_is_said_aloud(tmp_path):
+    (tmp_path / "01.py").write_text("# %%graded 01\n")
+    arguments = ("grade", tmp_path / "01.py", "--out", tmp_path / "out")
+    found = json.loads(run("doctor", "--json", path=str(tmp_path)).stdout)
+    if found["isolation"] == "user":
+        pytest.skip("This host holds isolation 'user', so 'auto' is not 'process' here.")
+    assert found["isolation"] == "process"
+    assert "Warning: isolation is only 'process'" in run(*arguments, path=str(tmp_path)).stderr
+    assert "Warning" not in run(*arguments, "--isolation", "process").stderr
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_explain_of_nothing_is_one_sentence_and_code_2(text):
+    done = run("explain", text=text)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (2, "", "Standard input is empty.")

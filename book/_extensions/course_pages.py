@@ -35,26 +35,53 @@ KINDS = {
     "graph_limit": "The 2 GB limit of a graph",
     "disk_full": "The disk",
     "not_memory": "Not memory at all",
+    "unknown": "Nobody can tell yet",
 }
+
+# As many columns as fit: a phone shows one, so that nothing is wider than the page.
+COLUMNS = """<div style="columns: 20rem; margin-bottom: 1rem">
+
+{}
+
+</div>
+"""
 
 
 def causes_table(page: str, address: str) -> str:
-    """Every crash cause, one section each, sorted by kind."""
-    sections = []
+    """Every crash cause, sorted by kind: first a list of them all, then one section each."""
+    contents, sections = [], []
     for kind, heading in KINDS.items():
-        found = [cause for cause in causes.all() if cause.kind == kind]
+        # What a text without a crash gets is no entry to look up.
+        found = [cause for cause in causes.all() if cause.kind == kind and cause.cause != "unknown"]
         if found:
+            links = "\n".join(f"- [{cause.title}](#{_cause_label(cause)})" for cause in found)
+            contents.append(f"**{heading}**\n\n{COLUMNS.format(links)}\n")
             sections.append(f"## {heading}\n")
             sections += [_cause_section(cause, page) for cause in found]
-    return "\n".join(sections)
+    return "\n".join(contents + sections)
 
 
 def _cause_section(cause: causes.Explanation, page: str) -> str:
-    lines = [f"### {cause.title}\n", f"{cause.why}\n", f"**What to do.** {cause.fix}\n"]
+    # The label outlives a change of the title, on which the anchor of a heading depends.
+    lines = [f"({_cause_label(cause)})=\n### {cause.title}\n"]
+    if seen := causes.seen(cause.cause):
+        lines.append(f"**You see.** {' or '.join(map(_code, seen))}\n")
+    lines += [f"{cause.why}\n", f"**What to do.** {cause.fix}\n"]
     written = {spec.number: spec for spec in labs.all()}
     if cause.lab in written:
         lines.append(f"**Try it.** {_lab_link(written[cause.lab], page)}\n")
     return "\n".join(lines)
+
+
+def _cause_label(cause: causes.Explanation) -> str:
+    return f"cause-{cause.cause.replace('_', '-')}"
+
+
+def _code(text: str) -> str:
+    """Set text as code, in a fence that is longer than any row of backticks in it."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    blank = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{blank}{text}{blank}{fence}"
 
 
 def labs_table(page: str, address: str) -> str:
@@ -96,9 +123,9 @@ def measured_table(page: str, address: str) -> str:
             f"## {_lab_link(spec, page)}\n\n"
             f"- **Crash**, at a budget of {crash['budget_mib']:.0f} MiB: `{crash['status']}` in `{crash['where']}`\n"
             f"- **Solution**, five seeds: peak at most {found['peak_mib']:.0f} of {found['budget_mib']:.0f} MiB "
-            f"({found['peak_mib'] / found['budget_mib']:.0%}); accuracy {found['accuracy_mean']:.3f} with a standard "
-            f"deviation of {found['accuracy_deviation']:.3f}, {room:.0f} of them above the floor of "
-            f"{found['floor']:g}; at most {found['seconds']:.0f} of {found['time_limit']:.0f} s\n"
+            f"({found['peak_mib'] / found['budget_mib']:.0%}); mean accuracy {found['accuracy_mean']:.3f}, which is "
+            f"{room:.0f} standard deviations ({found['accuracy_deviation']:.3f} each) above the floor of "
+            f"{found['floor']:.2f}; at most {found['seconds']:.0f} of {found['time_limit']:.0f} s\n"
             f"- **Untouched starter**: `{found['starter']}`\n"
             f"- **Typical wrong answers**\n{wrong}\n"
             f"- Measured on {found['measured_on']} by {found['method']}, Python {versions['python']}, "
