@@ -514,7 +514,7 @@ notebook.claims(
         (
             "The layers are faster than ImageDataGenerator.",
             f"{speed:.1f} times as many pictures a second",
-            "true" if speed > 2 else "depends: on cores, and on what you augment" if speed > 0.8 else "false",
+            "depends: on cores, and on what you augment" if speed > 0.8 else "false",
         ),
         (
             "Keras 3 has no ImageDataGenerator any more.",

@@ -500,7 +500,9 @@ notebook.claims(
         (
             "Dropout saves memory.",
             f"{dropout_cost:+.0f} MiB in the network of step 1, {dropout_cost_small:+.0f} MiB in 16-8",
-            "false: a few MiB come and go between runs" if min(dropout_cost, dropout_cost_small) > -15 else "half true",
+            "false: it adds an output, and a few MiB come and go"
+            if min(dropout_cost, dropout_cost_small) > -15
+            else "half true",
         ),
         (
             "A network needs its wide Dense layer to learn.",

@@ -262,7 +262,7 @@ def test_stored_notebook_keeps_the_card_and_no_status_line(tmp_path: Path, monke
     assert compared["text/plain"].startswith("Only one climbs. Peaks: big 1")
     assert "Images per second" in compared["text/plain"] and "12.5" in compared["text/plain"]
     reported = stored.cells[2].outputs[0].data["text/plain"]
-    assert "Reported: Images per second 12.5; Growth (MiB) 3\n" in reported
+    assert "Reported: Images per second: 12.5; Growth (MiB): 3\n" in reported
     # Its name begins with an underscore. A text, since digits may also stand in the coordinates of a picture.
     assert "for later cells" not in json.dumps([cell.outputs for cell in stored.cells])
     assert 'aria-label="Only one climbs. Peaks: big 1' in compared["text/html"]

@@ -53,7 +53,7 @@ def outcome_card(outcome: Outcome, *, predicted_mib: float | None = None, label:
         ("GPU peak", "" if outcome.gpu_peak_mib is None else mib(outcome.gpu_peak_mib)),
     ]
     facts = [(name, fact) for name, fact in facts if fact]
-    reported = [f"{title(name)} {value(number)}" for name, number in shown(outcome.values).items()]
+    reported = [f"{title(name)}: {value(number)}" for name, number in shown(outcome.values).items()]
     drawn = bar(outcome.peak_mib, outcome.budget_mib, describe=f"Peak {peak}")
 
     html = [head_html(symbol, word, label), f"<p>{prose(outcome.message)}</p>", line_html(outcome.where, label)]
