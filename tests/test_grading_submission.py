@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
 
 from course_utils.grading.discovery import NoSuchPath, discover, read_found
-from course_utils.grading.submission import CODE_LIMIT, FILE_LIMIT, read, untouched
+from course_utils.grading.submission import CODE_LIMIT, FILE_LIMIT, code_problem, read, untouched
 
 TRAIN = "def train(folder):\n    return 1\n"
 
@@ -240,3 +241,9 @@ def test_layouts(tmp_path):
 )
 def test_an_untouched_starter_is_recognised(source, expected):
     assert untouched([("graded cell", source)], "train") is expected
+
+
+def test_code_that_deserves_a_warning_is_read_without_one() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert code_problem([("graded cell", "x = '\\d' is 1")]) == ("", None)

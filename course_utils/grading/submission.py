@@ -136,7 +136,7 @@ def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = No
 
 def untouched(cells: Cells, function: str) -> bool:
     """Whether the starter is all there is: no code, or a ``function`` that does nothing but say so."""
-    statements = [node for _, source in cells for node in ast.parse(source).body if not _is_text(node)]
+    statements = [node for _, source in cells for node in parse(source).body if not _is_text(node)]
     definitions = [node for node in statements if isinstance(node, ast.FunctionDef) and node.name == function]
     if not definitions:
         return not statements
@@ -263,9 +263,7 @@ def code_problem(cells: Cells) -> tuple[str, dict[str, Any] | None]:
     """
     for cell, source in cells:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                compile(source, cell, "exec", dont_inherit=True)
+            tree = parse(source)
         except SyntaxError as error:
             lines = source.split("\n")
             number = min(max(error.lineno or 1, 1), len(lines))
@@ -277,7 +275,7 @@ def code_problem(cells: Cells) -> tuple[str, dict[str, Any] | None]:
             return problem, {"cell": cell, "line": number, "source": text[:200]}
         except (ValueError, RecursionError, MemoryError, OverflowError):
             return f"the {cell} is nested too deeply for Python to read: write it in smaller steps.", None
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(tree):
             if _imports_scans(node):
                 problem = (
                     f"line {node.lineno} of the {cell} imports course_utils.scans, which the grader does not have: "
@@ -285,6 +283,15 @@ def code_problem(cells: Cells) -> tuple[str, dict[str, Any] | None]:
                 )
                 return problem, {"cell": cell, "line": node.lineno, "source": ast.unparse(node)[:200]}
     return "", None
+
+
+def parse(source: str) -> ast.Module:
+    """Read and compile Python, without the warnings that it may deserve; raises what `compile` raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(source)
+        compile(tree, "cell", "exec", dont_inherit=True)
+        return tree
 
 
 def _imports_scans(node: ast.AST) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 
+from course_utils.grading.submission import parse
 from course_utils.labs import LabSpec
 
 
@@ -63,7 +64,7 @@ def defined_names(source: str) -> set[str]:
     """The functions and classes that a cell defines at its top level, else the names that it assigns there."""
     body = source.split("\n", 1)[1] if source.startswith("%%") and "\n" in source else source
     try:
-        nodes = ast.parse(body).body
+        nodes = parse(body).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set(re.findall(r"^(?:async\s+def|def|class)\s+(\w+)", body, re.MULTILINE))
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
