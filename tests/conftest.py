@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -24,6 +26,21 @@ def require_program(name: str) -> str:
     if found is None:
         cannot_be_tested(f"The program {name} is not installed, so this cannot be tested here.")
     return found
+
+
+@contextlib.contextmanager
+def two_at_a_time(
+    request: pytest.FixtureRequest, parameter: str, work: Callable[[Any], Any]
+) -> Iterator[dict[Any, Future]]:
+    """Begin ``work(value)`` for each value of a parameter that this module's chosen tests have.
+
+    Training leaves a core idle half of its time. For tests whose outcome does not depend on the clock.
+    """
+    items = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    values = [item.callspec.params[parameter] for item in items if parameter in item.callspec.params]
+    with ThreadPoolExecutor(2) as pool:
+        yield {value: pool.submit(work, value) for value in values}
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="session")

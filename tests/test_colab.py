@@ -11,11 +11,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import two_at_a_time
 
 from course_utils import labs
 
@@ -104,18 +105,20 @@ def execute(lab: labs.LabSpec, python: Path, folder: Path) -> tuple[nbformat.Not
 
 
 @pytest.fixture(scope="module")
-def executed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future]]:
-    """The labs that this session tests, two at a time: each leaves a core idle half of its time."""
-    chosen = [item.callspec.params["lab"] for item in request.session.items if item.path == request.path]
+def executed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[labs.LabSpec, Future]]:
+    """The notebook of each lab after its run, or None and the reason."""
     python = environment()
-    with ThreadPoolExecutor(2) as pool:
-        yield {lab.number: pool.submit(execute, lab, python, tmp_path_factory.mktemp(lab.name)) for lab in chosen}
-        pool.shutdown(cancel_futures=True)
+    with two_at_a_time(request, "lab", lambda lab: execute(lab, python, tmp_path_factory.mktemp(lab.name))) as results:
+        yield results
 
 
 @pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)
-def test_a_starter_alone_runs_to_its_end_and_its_answer_passes(lab: labs.LabSpec, executed: dict[str, Future]) -> None:
-    notebook, problem = executed[lab.number].result()
+def test_a_starter_alone_runs_to_its_end_and_its_answer_passes(
+    lab: labs.LabSpec, executed: dict[labs.LabSpec, Future]
+) -> None:
+    notebook, problem = executed[lab].result()
     assert notebook is not None, problem
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     [crash] = [

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from conftest import two_at_a_time
 
 from course_utils import labs
-from course_utils.grading import grade_source, submission
+from course_utils.grading import Record, grade_source, submission
 
 ROOT = Path(__file__).resolve().parent.parent
 LABS = labs.all()
@@ -46,15 +47,13 @@ def test_the_starter_is_not_attempted(lab: labs.LabSpec) -> None:
 
 @pytest.fixture(scope="module")
 def graded(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future]]:
-    """The wrong answers that this session tests, two at a time: no verdict of theirs depends on the clock."""
-    items = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
-    chosen = [item.callspec.params["path"] for item in items if "path" in item.callspec.params]
-    with ThreadPoolExecutor(2) as pool:
-        yield {
-            path: pool.submit(grade_source, [(path.name, path.read_text("utf-8"))], labs.get(path.parent.name))
-            for path in chosen
-        }
-        pool.shutdown(cancel_futures=True)
+    """The records of the wrong answers."""
+
+    def grade(path: Path) -> Record:
+        return grade_source([(path.name, path.read_text("utf-8"))], labs.get(path.parent.name))
+
+    with two_at_a_time(request, "path", grade) as records:
+        yield records
 
 
 @pytest.mark.parametrize("path", WRONG_ANSWERS, ids=lambda path: f"{path.parent.name}-{path.stem}")
