@@ -239,6 +239,15 @@ def test_zygote_killed_between_two_runs_is_replaced() -> None:
     assert run("print('again')").stdout == "again\n"
 
 
+def test_order_given_to_the_child_of_a_dying_zygote_is_given_to_the_next() -> None:
+    sandbox.stop()
+    run("pass")
+    (zygote,) = [child for child in psutil.Process().children() if "course_utils.sandbox.zygote" in child.cmdline()]
+    zygote.suspend()  # a process that is being killed does nothing more either, and for a while its child lives on
+    threading.Timer(1, zygote.kill).start()
+    assert run("import time\ntime.sleep(3)\nprint('again')").stdout == "again\n"
+
+
 def test_zygote_killed_by_the_run_itself() -> None:
     outcome = run("import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)", isolation="process")
     assert outcome.status == "died"

@@ -65,13 +65,18 @@ def own_inherited_pages() -> None:
     os.close(pagemap)
 
 
-def main(owner: socket.socket) -> NoReturn:
-    """Wait for an order on ``owner``, carry it out and leave. The order's files come with it, by descriptor."""
+def main(owner: socket.socket, taken: int) -> NoReturn:
+    """Wait for an order on ``owner``, say so to the pipe ``taken``, carry it out and leave.
+
+    The order's files come with it, by descriptor.
+    """
     os.setsid()
     own_inherited_pages()
     header, descriptors, _, _ = socket.recv_fds(owner, inside.HEADER.size, 5)
     if not header:
         os._exit(0)
+    os.write(taken, b"t")
+    os.close(taken)
     stdout, stderr, control, dump, state = descriptors
     inside.connect(owner)
     order = json.loads(inside._receive_exactly(inside.HEADER.unpack(header)[0]))

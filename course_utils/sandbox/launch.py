@@ -18,6 +18,7 @@ from pathlib import Path
 from course_utils.sandbox import inside, isolation
 
 START_LIMIT = 180
+TAKE_LIMIT = 30
 
 
 class ZygoteLost(Exception):
@@ -63,7 +64,7 @@ class Zygote:
         self._ready = True
 
     def send(self, order: dict, descriptors: Sequence[int]) -> None:
-        """Hand an order to the child that is ready. Raises `ZygoteLost`."""
+        """Hand an order to the child that is ready. Raises `ZygoteLost` where the zygote does not confirm it."""
         self.wait_until_ready()
         if self._process.poll() is not None:
             raise ZygoteLost("The sandbox's zygote has died.")
@@ -73,6 +74,8 @@ class Zygote:
             self._socket.sendall(body)
         except OSError as error:
             raise ZygoteLost("The sandbox's zygote has died.") from error
+        if self._read_line(TAKE_LIMIT) != "taken":
+            raise ZygoteLost("The sandbox's zygote has died.")
 
     def exit_code(self, timeout: float) -> int | None:
         """Wait for the end of the child: its exit code, minus the signal's number, or None if no one knows."""

@@ -2,9 +2,11 @@
 
 Started as ``python -m course_utils.sandbox.zygote DESCRIPTOR``, the descriptor being a socket to its owner.
 
-It keeps one child forked in advance. That child reads its order from the owner's socket itself; the zygote only waits:
-for the child's end, which it reports, or for the owner's, after which it leaves nothing behind. It reaps what a child
-orphans, so nothing that a run started outlives the run. It never touches a GPU.
+It keeps one child forked in advance. That child reads its order from the owner's socket itself and tells the zygote,
+which passes it on as ``taken``: a zygote that was killed just before can still have a living child for a moment, and a
+run that such a child took would die with no fault of its own. Then the zygote only waits: for the child's end, which it
+reports, or for the owner's, after which it leaves nothing behind. It reaps what a child orphans, so nothing that a run
+started outlives the run. It never touches a GPU.
 """
 
 from __future__ import annotations
@@ -60,17 +62,27 @@ def serve(owner: socket.socket) -> None:
     from course_utils.sandbox import child
 
     while True:
+        taken, to_zygote = os.pipe()
         pid = os.fork()
         if pid == 0:
             set_process_option(PR_SET_PDEATHSIG, signal.SIGKILL)
-            child.main(owner)
-        ended = os.pidfd_open(pid)
+            os.close(taken)
+            child.main(owner, to_zygote)
+        os.close(to_zygote)
         poll = select.poll()
         poll.register(owner, 0)  # nothing but the owner's hanging up
-        poll.register(ended, select.POLLIN)
-        events = dict(poll.poll())
-        os.close(ended)
-        if owner.fileno() in events:
+        poll.register(taken, select.POLLIN)
+        hung_up = owner.fileno() in dict(poll.poll())
+        if not hung_up and os.read(taken, 1):
+            poll.unregister(taken)
+            ended = os.pidfd_open(pid)
+            poll.register(ended, select.POLLIN)
+            with contextlib.suppress(OSError):
+                owner.sendall(b"taken\n")
+            hung_up = owner.fileno() in dict(poll.poll())
+            os.close(ended)
+        os.close(taken)
+        if hung_up:
             kill_descendants()
             return
         _, status = os.waitpid(pid, 0)
