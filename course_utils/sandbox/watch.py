@@ -189,8 +189,8 @@ class Run:
         self.baseline_mib = memory.anonymous_mib(pid)
         meter.attach(pid)
         control.setblocking(False)
+        self.started = time.monotonic()  # before the word to go: the code may be done before this process runs again
         self.evidence.answer(control, {"go": True})
-        self.started = time.monotonic()
         poll = select.poll()
         for descriptor in (control.fileno(), *pipes):
             poll.register(descriptor, select.POLLIN)
