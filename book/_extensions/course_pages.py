@@ -38,8 +38,7 @@ KINDS = {
     "unknown": "Nobody can tell yet",
 }
 
-# As many columns as fit: a phone shows one, so that nothing is wider than the page.
-COLUMNS = """<div style="columns: 20rem; margin-bottom: 1rem">
+COLUMNS = """<div class="course-columns">
 
 {}
 

@@ -18,7 +18,9 @@ from typing import ClassVar
 from course_utils.memory.meter import MIB, Meter, Sample
 
 PROCESS_LIMIT = 100
-SHARING_PAUSE = 0.05
+# Seconds for which a reading of what processes share is used: while they hold still, at a new peak, while they grow.
+STILL_PAUSE, PEAK_PAUSE, GROWING_PAUSE = 0.25, 0.05, 0.01
+STILL_MIB = 1.0
 KIB_PER_MIB = MIB // 1024
 
 
@@ -100,7 +102,7 @@ class ProcfsMeter(Meter):
         self._newest = b""
         self._baseline = 0.0
         self._now = self._peak = 0.0
-        self._sharing: tuple[set[int], float, float] = (set(), 0.0, 0.0)
+        self._sharing: tuple[set[int], float, float, float] = (set(), 0.0, 0.0, 0.0)
         self._too_many = False
 
     @classmethod
@@ -134,14 +136,16 @@ class ProcfsMeter(Meter):
         """Return how much of the sum over several processes is pages that they share, in MiB.
 
         What a process allocates is its own, so the figure holds until a process comes or goes, or writes to pages that
-        it shares: it is read anew in the first case at once, for the second now and then. None where a process ended
-        while they were being read, since its share had then been seen in part.
+        it shares: it is read anew in the first case at once, for the second now and then, and soon where a process
+        grew in the meantime. None where a process ended while they were being read, since its share had then been
+        seen in part.
         """
         if len(sizes) < 2:
-            self._sharing = (set(), 0.0, 0.0)
+            self._sharing = (set(), 0.0, 0.0, 0.0)
             return 0.0
-        pids, twice, read_at = self._sharing
-        pause = SHARING_PAUSE if total - twice - self._baseline > self._peak else 5 * SHARING_PAUSE
+        pids, twice, read_at, pause = self._sharing
+        if total - twice - self._baseline > self._peak:
+            pause = min(pause, PEAK_PAUSE)
         if pids != set(sizes) or time.monotonic() - read_at > pause:
             proportional = {pid: proportional_mib(pid) for pid in sizes}
             # Each size is read after its proportional size: growth in between then counts too little, for a moment,
@@ -150,7 +154,8 @@ class ProcfsMeter(Meter):
             if not all(after.values()):
                 return None
             twice = sum(max(0.0, after[pid] - proportional[pid]) for pid in sizes)
-            self._sharing = (set(sizes), twice, time.monotonic())
+            still = all(abs(after[pid] - sizes[pid]) < STILL_MIB for pid in sizes)
+            self._sharing = (set(sizes), twice, time.monotonic(), STILL_PAUSE if still else GROWING_PAUSE)
         return twice
 
     def _members(self) -> list[int]:
