@@ -67,7 +67,7 @@ def get(number: str | int) -> LabSpec:
     """Return the lab with this number: ``"01"``, ``"1"`` and ``1`` are the same lab. Raises UnknownLab."""
     text = str(number).strip()
     key = text.zfill(2)
-    if key not in _read():
+    if not text or key not in _read():
         raise UnknownLab(f"There is no lab {text!r}; the labs are {', '.join(_read())}.")
     return _read()[key]
 

@@ -204,8 +204,8 @@ def test_hidden_images_carry_no_label_and_a_link_leads_nowhere(tmp_path):
     trap.directory.mkdir()
     (tmp_path / "elsewhere").mkdir()
     (trap.directory / "graded_images").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(FileExistsError):
-        trap.answer({"state": "trained"})
+    trap.answer({"state": "trained"})
+    assert trap.problem.endswith("leave the folder graded_images to the grader.") and not trap.labels
     assert not list((tmp_path / "elsewhere").iterdir())
 
 

@@ -127,7 +127,7 @@ BAD = {
         b"# %%graded 01\ndef train(folder):\n    from course_utils import scans",
         "imports course_utils.scans",
     ),
-    "unary.py": (b"# %%graded 01\nx = " + b"-" * 100_000 + b"1", "nested too deeply"),
+    "unary.py": (b"# %%graded 01\nx = " + b"-" * 15_000 + b"1", "nested too deeply"),
     "weights.py": (b"# %%graded 01\nx = '" + b"a" * CODE_LIMIT + b"'", "code, not data"),
     "large.ipynb": (b" " * (FILE_LIMIT + 1), "larger than 20 MiB"),
     "report.docx": (b"PK", "not a notebook"),

@@ -27,18 +27,14 @@ small = load(5); time.sleep(0.3)
 large = load(100)
 """
 
-QUICK_ANSWER = """import keras
+# No TensorFlow at work: two runs of it need the same memory, also on a busy machine.
+QUICK_ANSWER = """import numpy as np
 
 def train(folder):
-    keras.utils.set_random_seed(0)
-    dataset = keras.utils.image_dataset_from_directory(folder, image_size=(96, 96), batch_size=32, verbose=False)
-    model = keras.Sequential([
-        keras.layers.Input((96, 96, 3)), keras.layers.Rescaling(1 / 255), keras.layers.AveragePooling2D(8),
-        keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax"),
-    ])
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(dataset, epochs=1, verbose=0)
-    return model
+    return np.ones(100 * 2**20, np.uint8)
+
+def predict(model, paths):
+    return [0] * len(paths)
 """
 
 
@@ -56,10 +52,13 @@ class Notebook:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
 
-    def live(self, code: str) -> Iterator[dict]:
+    def live(self, code: str, **metadata: object) -> Iterator[dict]:
         """Each message about this cell as it comes, until the cell is done; the last is the reply."""
         # An error makes the kernel refuse what arrives in the moment after it: that is not what is tested here.
-        asked = self.client.execute(code, stop_on_error=False)
+        content = {"code": code, "silent": False, "store_history": True, "stop_on_error": False}
+        request = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(request)
+        asked = request["header"]["msg_id"]
         while True:
             message = self.client.get_iopub_msg(timeout=120)
             if message["parent_header"].get("msg_id") != asked:
@@ -69,8 +68,8 @@ class Notebook:
             yield message
         yield self.client.get_shell_msg(timeout=120)
 
-    def run(self, code: str) -> Cell:
-        return Cell(list(self.live(code)))
+    def run(self, code: str, **metadata: object) -> Cell:
+        return Cell(list(self.live(code, **metadata)))
 
     def stop(self) -> None:
         self.client.stop_channels()
@@ -226,6 +225,7 @@ def test_figures_are_displayed_after_the_card(notebook: Notebook) -> None:
         ("%%sandbox --budget 100 --colour red\nx = 1", "--colour"),
         ("%%sandbox --budget 100 --label 'open\nx = 1", "%%sandbox --budget 256"),
         ("%%graded 99\nx = 1", "no lab '99'"),
+        ("%%graded\nx = 1", "no lab ''"),
         ("%course", "%course progress"),
         ("%course hint", "%course hint 01"),
         ("%course hint 77", "no lab '77'"),
@@ -271,6 +271,26 @@ def test_stored_notebook_keeps_the_card_and_no_status_line(tmp_path: Path, monke
     assert "tensorflow" in versions and "memory counted by" in versions and "7" in versions
 
 
+@pytest.mark.parametrize("metadata", [{"cellId": "a"}, {"colab": {"cell_id": "b"}}], ids=["Jupyter", "Colab"])
+def test_an_edited_cell_replaces_its_earlier_version(notebook: Notebook, metadata: dict) -> None:
+    assert "OLD" in notebook.run("%%graded 00\ndef train(folder):\n    print('OLD')", **metadata).streams["stdout"]
+    edited = notebook.run("%%graded 00\ndef fit(folder):\n    print('NEW')", **metadata)
+    assert "does not define train(folder)" in edited.text
+    assert notebook.run("%reload_ext course_utils").status == "ok"  # and forgets nothing
+    handed_in = notebook.run("%course submit 00")
+    assert handed_in.status == "ok", handed_in.streams["stderr"]
+    assert "OLD" not in (notebook.folder / "submission_00.ipynb").read_text()
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(notebook: Notebook) -> None:
+    notebook.run("%%graded 00\ndef train(folder):\n    raise NotImplementedError('Write me.')")
+    notebook.run("%cd -q /proc")
+    cell = notebook.run("%course submit 00")
+    notebook.run(f"%cd -q {notebook.folder}")
+    assert cell.status == "error"
+    assert "cannot be written here" in cell.streams["stderr"]
+
+
 def test_graded_cells_from_starter_to_handed_in_file(notebook: Notebook) -> None:
     starter = notebook.run(
         '%%graded 01\nimport keras\n\ndef train(folder):\n    raise NotImplementedError("Write me.")\n'
@@ -301,4 +321,4 @@ def test_graded_cells_from_starter_to_handed_in_file(notebook: Notebook) -> None
     word = VERDICTS[record["verdict"]][1].upper()
     assert answer.text.splitlines()[0].split(", ")[0].endswith(word)
     kept = json.loads((notebook.folder / "progress" / "progress.json").read_text())["labs"]["01"]
-    assert kept["peak_mib"] == pytest.approx(record["peak_mib"], rel=0.02, abs=5)
+    assert kept["peak_mib"] == pytest.approx(record["peak_mib"], rel=0.02, abs=1)

@@ -55,6 +55,16 @@ def test_without_cell_ids_the_same_functions_mean_the_same_cell() -> None:
     assert session.add(LAB, both) == [both]
 
 
+def test_hints_go_on_where_progress_cannot_be_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COURSE_UTILS_PROGRESS", "/proc/nowhere")
+    numbers = []
+    for _ in range(3):
+        progress = Progress()
+        numbers.append(progress.next_hint(LAB)[0])
+        assert "cannot be saved" in progress.warning
+    assert numbers == [1, 2, 3]
+
+
 def test_the_submission_is_read_back_by_the_grader_as_the_same_cells(tmp_path: Path) -> None:
     sources = ["%%graded 01\nimport numpy", "%%graded 01\ndef train(folder):\n    return 'ü'"]
     path = write_submission(LAB, sources, tmp_path)

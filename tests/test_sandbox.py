@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -137,6 +138,76 @@ def test_raised_shows_only_the_learners_lines() -> None:
     assert outcome.where is not None and outcome.where.line == 4
     assert "cell, line 6" in outcome.traceback and "cell, line 4" in outcome.traceback
     assert "site-packages" not in outcome.traceback
+
+
+def test_an_error_in_keras_is_told_by_its_reason_and_not_by_its_wrapping() -> None:
+    outcome = run(
+        """
+        import keras, numpy as np
+        model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(np.zeros((4, 5)), np.zeros(4), verbose=0)
+        """
+    )
+    assert "expected axis -1 of input shape to have value 4" in outcome.message
+    assert "\x1b" not in outcome.traceback
+
+
+def test_what_led_to_an_error_is_named_with_its_line() -> None:
+    outcome = run("try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise ValueError('wrapped') from error")
+    assert outcome.message == "ValueError: wrapped"
+    assert outcome.traceback.endswith("Because of ZeroDivisionError: division by zero (cell, line 2)")
+
+
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        ("data.sum()", "Import or define `data` in the cell itself"),
+        ("!ls", "take out lines that start with ! or %"),
+        ("await something", "asyncio.run"),
+    ],
+)
+def test_what_only_a_notebook_has_is_said_to_be_missing(source: str, advice: str) -> None:
+    outcome = run(source)
+    assert outcome.status == "raised"
+    assert advice in outcome.cause
+
+
+def test_a_run_that_closed_its_output_has_finished_all_the_same() -> None:
+    assert run("import os, sys\nsys.stdout = open(os.devnull, 'w')\nsys.stdout.close()").status == "finished"
+
+
+def test_figures_drawn_before_an_error_are_shown() -> None:
+    outcome = run("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nraise ValueError('later')")
+    assert outcome.status == "raised" and len(outcome.figures) == 1
+
+
+def test_a_bystander_is_not_blamed() -> None:
+    outcome = run("import numpy as np\nw = np.random.rand(1000, 300)\nx = np.ones((2000, 512, 512), 'uint8')")
+    assert outcome.status == "out_of_memory"
+    assert "float64" not in outcome.cause
+
+
+def test_arrays_in_an_object_and_in_a_thread_are_found() -> None:
+    outcome = run(
+        """
+        import threading, time
+        import numpy as np
+        class Data:
+            def __init__(self):
+                self.images = np.ones((60, 1024, 1024), "uint8")
+        data = Data()
+        def work():
+            labels = np.ones((50, 1024, 1024), "uint8")
+            time.sleep(1)
+            np.ones((500, 1024, 1024), "uint8")
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        """
+    )
+    assert outcome.status == "out_of_memory"
+    assert {"data.images", "labels"} <= {item["name"] for item in outcome.live}
 
 
 def test_cells_share_a_namespace_and_are_named() -> None:
@@ -368,16 +439,71 @@ def test_graph_functions_find_their_source() -> None:
     assert outcome.stdout == "4\n", outcome.post_mortem()
 
 
-def test_forged_messages_break_nothing() -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        """inside._channel.sendall(b"\\xff\\xff\\xff\\xff" + b"x" * 1000)""",
+        """inside.send({"type": "end", "status": ["finished"], "frames": 3, "kinds": 7})""",
+        """inside.send({"type": "end", "status": "raised", "frames": [[1]], "reasons": 3, "kinds": [[]]})""",
+        """inside.send({"type": "end", "status": "finished", "gpu_peak_mib": 10**400})""",
+    ],
+)
+def test_forged_messages_break_nothing(said: str) -> None:
+    outcome = run(f"from course_utils.sandbox import inside\n{said}")
+    assert outcome.status in ("died", "raised", "finished") and outcome.gpu_peak_mib is None
+    assert run("print(1)").stdout == "1\n"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_flood_of_questions_does_not_hold_up_the_watcher(level: str) -> None:
+    outcome = sandbox.run(
+        textwrap.dedent(
+            """
+            import json, time
+            from course_utils.sandbox import inside
+            body = json.dumps({"type": "exchange"}).encode()
+            inside._channel.sendall((inside.HEADER.pack(len(body)) + body) * 500)
+            time.sleep(600)
+            """
+        ),
+        budget_mib=256,
+        time_limit=3,
+        isolation=level,
+        on_message=lambda question: {},
+    )
+    assert outcome.status == "timed_out"
+    assert outcome.seconds < 20  # each unread answer would have cost seconds, and there are hundreds
+
+
+def test_bwrap_keeps_a_run_from_its_zygote_and_from_new_namespaces(program: Callable[[str], str]) -> None:
+    program("bwrap")
     outcome = run(
         """
-        from course_utils.sandbox import inside
-        inside._channel.sendall(b"\\xff\\xff\\xff\\xff" + b"x" * 1000)
-        inside.send({"type": "end", "status": ["finished"], "frames": 3, "kinds": 7})
-        """
+        import ctypes, os
+        PTRACE_ATTACH, CLONE_NEWUSER = 16, 0x10000000
+        library = ctypes.CDLL(None)
+        print([pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) < os.getpid()], os.getppid())
+        print(library.ptrace(PTRACE_ATTACH, os.getppid(), 0, 0))
+        try:
+            open(f"/proc/{os.getppid()}/mem", "r+b")
+        except OSError as error:
+            print(type(error).__name__)
+        if os.fork() == 0:  # a process with several threads is refused for that alone
+            print(library.unshare(CLONE_NEWUSER))
+            os._exit(0)
+        os.wait();
+        """,
+        isolation="bwrap",
     )
-    assert outcome.status in ("died", "raised")
-    assert run("print(1)").stdout == "1\n"
+    assert outcome.stdout.splitlines() == ["['1'] 1", "-1", "PermissionError", "-1"], outcome.post_mortem()
+
+
+def test_a_folder_too_deep_for_python_is_removed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    outcome = run("import os\nfor _ in range(2000):\n    os.mkdir('a')\n    os.chdir('a')")
+    assert outcome.status == "finished"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bwrap_has_no_network_no_host_files_and_no_digits(tmp_path: Path, program: Callable[[str], str]) -> None:

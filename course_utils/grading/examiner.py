@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -29,7 +30,15 @@ class Examiner:
         """Answer one message. Whatever a run sends, nothing about the labels goes back."""
         if message.get("state") == "trained":
             if not self.labels:
-                self.labels = self._hand_out()
+                try:
+                    self.labels = self._hand_out()
+                except OSError as error:
+                    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                        raise
+                    self.problem = (
+                        f"The images could not be put into the working directory ({error.strerror}): "
+                        f"leave the folder {IMAGES} to the grader."
+                    )
             images = [f"{IMAGES}/{number:05d}.jpg" for number in range(len(self.labels))]
             return {"images": images}
         if "lap" in message:

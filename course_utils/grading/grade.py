@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -120,7 +119,7 @@ def grade_source(
         on_output=on_output,
         on_sample=on_sample,
     )
-    with tempfile.TemporaryDirectory(prefix="graded-", ignore_cleanup_errors=True) as directory:
+    with sandbox.scratch("graded-") as directory:
         examiner = Examiner(hidden, Path(directory))
         if lab.function == "compress":
             outcome = compress_and_serve(run, lab, examiner, training)
@@ -171,7 +170,7 @@ def compress_and_serve(
     Nothing but the file goes from the one to the other, and only the second gets images. Its outcome has the seconds
     of both.
     """
-    with tempfile.TemporaryDirectory(prefix="graded-", ignore_cleanup_errors=True) as directory:
+    with sandbox.scratch("graded-") as directory:
         file = Path(directory) / MODEL
         first = run(
             cap_mib=lab.compress_mib,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 import signal
 import time
 from pathlib import Path
@@ -86,7 +87,7 @@ class CgroupMeter(Meter):
     @classmethod
     def create(cls) -> Path:
         try:
-            folder = cls.parent() / f"course-{os.getpid()}-{next(_numbers)}"
+            folder = cls.parent() / f"course-{os.getpid()}-{next(_numbers)}-{secrets.token_hex(4)}"
             folder.mkdir()
         except OSError as error:
             raise MeterUnavailable(str(error)) from error

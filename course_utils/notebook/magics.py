@@ -12,13 +12,21 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from course_utils import labs, sandbox
+
+# Here and not where they are used: an interrupt during an import would leave NumPy half loaded, for good.
+from course_utils.grading import grade_source
+from course_utils.grading.completion import digest
+from course_utils.grading.grade import CannotGrade
+from course_utils.grading.submission import graded_cells
 from course_utils.labs import LabSpec
+from course_utils.memory import MeterUnavailable
 from course_utils.notebook import session
 from course_utils.notebook.card import THIS_CELL, notice_card, outcome_card
 from course_utils.notebook.live import Live
 from course_utils.notebook.progress import Progress, progress_card
 from course_utils.notebook.render import place
 from course_utils.notebook.verdict import VERDICTS, verdict_card
+from course_utils.sandbox.launch import ZygoteLost
 
 COURSE_USAGE = "Write %course hint 01, %course progress or %course submit 01."
 
@@ -142,7 +150,13 @@ class CourseMagics(Magics):
             raise UsageError(f"No %%graded {lab.number} cell has run in this session; run yours, then submit again.")
         already = self.graded.get(lab.number)
         record = already[1] if already and already[0] == sources else self._grade(lab, sources)
-        path = session.write_submission(lab, sources)
+        try:
+            path = session.write_submission(lab, sources)
+        except OSError as error:
+            raise UsageError(
+                f"The file to hand in cannot be written here ({error.strerror}); "
+                "go to a folder that can be written, with %cd, and submit again."
+            ) from None
         symbol, word, tone = VERDICTS[record["verdict"]]
         sentences = [f"Your answer to lab {lab.number} is in the file {place(path)}. Hand in that file."]
         if record["verdict"] != "passed":
@@ -153,10 +167,6 @@ class CourseMagics(Magics):
 
     def _grade(self, lab: LabSpec, sources: list[str]) -> Any:
         """Grade the cells of a lab, show the verdict, remember it; returns the record."""
-        from course_utils.grading import grade_source
-        from course_utils.grading.completion import digest
-        from course_utils.grading.submission import graded_cells
-
         cells = graded_cells((0, source) for source in sources)[0][lab.number]
         live = Live(self.shell, lab.budget_mib, f"Grading lab {lab.number}")
         record = self._watched(live, lambda: grade_source(cells, lab, on_output=live.output, on_sample=live.sample))
@@ -170,9 +180,6 @@ class CourseMagics(Magics):
 
     def _watched(self, live: Live, run: Callable[[], Any]) -> Any:
         """`run()`; an interrupt, or a sandbox that cannot start, is told in a sentence in the status line's place."""
-        from course_utils.grading.grade import CannotGrade
-        from course_utils.memory import MeterUnavailable
-
         try:
             return run()
         except KeyboardInterrupt:
@@ -180,7 +187,7 @@ class CourseMagics(Magics):
                 notice_card("■", "Interrupted", ["The run was stopped. Notebook and sandbox are ready for the next."])
             )
             raise Interrupted from None
-        except (sandbox.IsolationUnavailable, MeterUnavailable, CannotGrade) as error:
+        except (sandbox.IsolationUnavailable, MeterUnavailable, CannotGrade, ZygoteLost, OSError) as error:
             live.finish(notice_card("✕", "The sandbox cannot run here", [str(error)], "bad"))
             raise UsageError(str(error)) from None
 
@@ -190,16 +197,22 @@ class CourseMagics(Magics):
         return request if isinstance(request, dict) else {}
 
     def _cell_identity(self) -> str:
-        return str(self._request().get("metadata", {}).get("cellId", "") or "")
+        metadata = self._request().get("metadata") or {}
+        # Jupyter's own front ends say cellId; Colab says colab.cell_id.
+        return str(metadata.get("cellId") or (metadata.get("colab") or {}).get("cell_id") or "")
 
     def _lines_before(self, cell: str) -> int:
         """How many lines stand above `cell` on the screen, so that a post-mortem counts lines as the learner does."""
         whole = str(self._request().get("content", {}).get("code", ""))
-        position = whole.find(cell.rstrip("\n"))
-        return whole.count("\n", 0, position) if position > 0 else 1
+        position = whole.find("\n" + cell.rstrip("\n"))  # a short cell may also stand within its magic line
+        return whole.count("\n", 0, position + 1) if position >= 0 else 1
 
 
 def register(shell: Any) -> None:
     """Register the magics with an IPython shell and warm the sandbox in the background."""
-    shell.register_magics(CourseMagics(shell))
+    magics = CourseMagics(shell)
+    before = shell.magics_manager.registry.get("CourseMagics")
+    if before is not None:  # %reload_ext: what was graded stays
+        magics.session, magics.graded = before.session, before.graded
+    shell.register_magics(magics)
     sandbox.start()

@@ -22,11 +22,23 @@ def progress_path() -> Path:
     """Where progress is kept: $COURSE_UTILS_PROGRESS (a .json file or a folder), else a mounted Google Drive,
     else the working directory."""
     if named := os.environ.get("COURSE_UTILS_PROGRESS"):
-        path = Path(named).expanduser()
+        path = Path(os.path.expanduser(named))
         return path if path.suffix == ".json" else path / "progress.json"
     if DRIVE.is_dir():
         return DRIVE / "course-utils" / "progress.json"
-    return Path.cwd() / FILE_NAME
+    return Path(FILE_NAME).absolute() if _folder_there() else Path(FILE_NAME)
+
+
+def _folder_there() -> bool:
+    try:
+        os.getcwd()
+    except OSError:  # it has been deleted
+        return False
+    return True
+
+
+# What could not be written, so that this session at least remembers it.
+_unsaved: dict[Path, dict[str, dict[str, Any]]] = {}
 
 
 class Progress:
@@ -37,6 +49,7 @@ class Progress:
         self.warning = ""
         self.labs: dict[str, dict[str, Any]] = {}
         self.read()
+        self.labs = _unsaved.get(self.path, self.labs)
 
     def read(self) -> None:
         """Read the file again; one that cannot be understood is set aside, so that nothing is lost."""
@@ -44,14 +57,18 @@ class Progress:
             content = json.loads(self.path.read_text(encoding="utf-8"))
             self.labs = {str(number): dict(entry) for number, entry in content["labs"].items()}
             for entry in self.labs.values():
-                entry["hints"], entry["attempts"] = int(entry.get("hints", 0)), int(entry.get("attempts", 0))
+                entry["hints"] = max(0, int(entry.get("hints", 0)))
+                entry["attempts"] = max(0, int(entry.get("attempts", 0)))
+                for name in ("score", "peak_mib", "budget_mib", "accuracy", "floor"):
+                    if entry.get(name) is not None:
+                        entry[name] = float(entry[name])
                 if entry.get("verdict", "passed") not in VERDICTS:
                     raise ValueError(entry["verdict"])
         except FileNotFoundError:
             self.labs = {}
         except OSError as error:
             self.warning = f"Your progress in {place(self.path)} cannot be read ({error.strerror}), so it starts empty."
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             self.labs = {}
             aside = self.path.with_name(f"{self.path.name}.unreadable-{int(time.time())}")
             unclear = f"Your progress in {place(self.path)} could not be understood"
@@ -108,7 +125,9 @@ class Progress:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_text(json.dumps({"version": 1, "labs": self.labs}, indent=1), encoding="utf-8")
             os.replace(temporary, self.path)
+            _unsaved.pop(self.path, None)
         except OSError as error:
+            _unsaved[self.path] = self.labs
             self.warning = (
                 f"Your progress cannot be saved to {place(self.path)} ({error.strerror}); "
                 "set COURSE_UTILS_PROGRESS to a folder that can be written."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 import unicodedata
@@ -113,9 +114,10 @@ def title(name: str) -> str:
 
 def place(path: Path) -> str:
     """A path as short as it is clear: below the working directory, else below the home folder, else whole."""
-    for folder, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
-        if path.is_relative_to(folder):
-            return prefix + path.relative_to(folder).as_posix()
+    for folder, prefix in ((Path.cwd, ""), (Path.home, "~/")):
+        with contextlib.suppress(OSError, RuntimeError):  # deleted, or not known
+            if path.is_relative_to(base := folder()):
+                return prefix + path.relative_to(base).as_posix()
     return str(path)
 
 

@@ -12,7 +12,7 @@ its memory.
 from course_utils.sandbox.isolation import LEVELS, IsolationUnavailable, environment, strongest, unavailable
 from course_utils.sandbox.launch import start, stop
 from course_utils.sandbox.outcome import Outcome, Where
-from course_utils.sandbox.watch import run
+from course_utils.sandbox.watch import run, scratch
 
 __all__ = [
     "LEVELS",
@@ -21,6 +21,7 @@ __all__ = [
     "Outcome",
     "Where",
     "run",
+    "scratch",
     "start",
     "stop",
     "strongest",

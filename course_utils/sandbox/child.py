@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import ctypes
 import faulthandler
 import json
 import linecache
 import os
+import re
 import resource
 import signal
 import socket
@@ -94,7 +96,8 @@ def main(owner: socket.socket, taken: int) -> NoReturn:
     snapshot.start(state, names)
     message = execute(order, names)
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(Exception):  # the code may have closed or replaced it
+            stream.flush()
     inside.send({"type": "end", **message})
     os._exit(message.get("exit_code") or 0)
 
@@ -184,6 +187,9 @@ def execute(order: dict[str, Any], names: set[str]) -> dict[str, Any]:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         return {"status": "died", "exit_code": code, **describe(leaving, names)}
     except BaseException as error:
+        with contextlib.suppress(Exception):  # what was drawn before the error is shown, as in a notebook
+            if "matplotlib.pyplot" in sys.modules:
+                sys.modules["matplotlib.pyplot"].show()
         return {"status": "raised", **describe(error, names)}
 
 
@@ -206,18 +212,48 @@ def shown_nothing(source: str) -> bool:
     return source.rstrip().endswith(";")
 
 
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an exception, without colours."""
+    try:
+        return ANSI.sub("", str(error))
+    except Exception:
+        return "(the exception's own text could not be made)"
+
+
+def reasons(error: BaseException, names: set[str]) -> list[str]:
+    """A line for each exception of the learner's own that led to this one, or that it holds, with its place."""
+    found: list[str] = []
+    seen = {id(error)}
+    waiting = [error]
+    while waiting and len(found) < 5:
+        at = waiting.pop(0)
+        before = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
+        held = list(getattr(at, "exceptions", ())) if isinstance(at, BaseExceptionGroup) else []
+        for word, other in [("Because of", before), *(("It holds", inner) for inner in held)]:
+            if other is None or id(other) in seen:
+                continue
+            seen.add(id(other))
+            waiting.append(other)
+            own = [frame for frame in traceback.extract_tb(other.__traceback__) if frame.filename in names]
+            if own:  # what a library caught within itself says nothing to the learner
+                place = f"{own[-1].filename}, line {own[-1].lineno}"
+                found.append(f"{word} {type(other).__name__}: {text_of(other)[:1000]} ({place})")
+    return found
+
+
 def describe(error: BaseException, names: set[str]) -> dict[str, Any]:
     """Return an exception as the learner should see it: its kind, its text, the learner's own lines."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in names]
     if isinstance(error, SyntaxError) and error.filename in names:
         frames = [traceback.FrameSummary(error.filename, error.lineno or 1, "<module>", line=error.text or "")]
     kinds = [kind.__name__ for kind in type(error).__mro__]
-    try:
-        text = str(error)
-    except Exception:
-        text = "(the exception's own text could not be made)"
+    text = text_of(error)
     return {
         "kinds": kinds,
         "text": text[:20000],
+        "reasons": reasons(error, names),
         "frames": [[frame.filename, frame.lineno, frame.name, frame.line or ""] for frame in frames[-20:]],
     }

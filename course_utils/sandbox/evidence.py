@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
+import contextlib
 import json
 import os
 import re
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 KEPT_AT_EACH_END = 64 * 1024
 LARGEST_FIGURES = 24
+# What TensorFlow and Keras put around an error, which says nothing by itself.
+WRAPPING = re.compile(r"in user code:|Graph execution error:|Exception encountered when calling ")
+PLACE = re.compile(r'File "|Detected at node |Stack trace ')
+ERROR_LINE = re.compile(r"\w+(Error|Exception): ")
 FRAME = re.compile(r'^  File "(?P<cell>.*)", line (?P<line>\d+) in (?P<function>.*)$', re.MULTILINE)
 
 
@@ -54,7 +59,7 @@ class Evidence:
     """Output, messages and traces of one run."""
 
     def __init__(self, cells: list[tuple[str, str]]) -> None:
-        self.sources = {name: source.splitlines() for name, source in cells}
+        self.sources = {name: source.split("\n") for name, source in cells}
         self.output = {"stdout": BoundedText(), "stderr": BoundedText()}
         self.on_output: Callable[[str, str], None] | None = None
         self.on_figure: Callable[[bytes], None] | None = None
@@ -97,8 +102,11 @@ class Evidence:
             return True
         except OSError:
             return False
+        asked = False
         for message in self.received(data):
-            if message.get("type") == "exchange" and self.on_message:
+            # One question at a time, as `inside.exchange` asks them: a flood of them must not hold up the watcher.
+            if message.get("type") == "exchange" and self.on_message and not asked:
+                asked = True
                 said = message.get("question")
                 question = said if isinstance(said, dict) else {}
                 # Last, so that the owner's own figure stands whatever the child says.
@@ -144,15 +152,11 @@ class Evidence:
                     self.on_figure(png)
 
     def answer(self, control: socket.socket, message: dict) -> None:
-        """Send one message to the child; one that does not listen loses it."""
+        """Send one message to the child, without waiting: one that does not listen loses it."""
         body = json.dumps(message).encode()
-        control.settimeout(5)
-        try:
+        control.setblocking(False)
+        with contextlib.suppress(OSError):
             control.sendall(HEADER.pack(len(body)) + body)
-        except OSError:
-            pass
-        finally:
-            control.setblocking(False)
 
     # After it.
     def read_dump(self, file: IO[bytes]) -> None:
@@ -173,7 +177,7 @@ class Evidence:
                 for item in state["live"][:10]
             ]
             self.state = {"live": live, "where": state["where"]}
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             self.state = {}
 
     def place(self, cell: object, line: object, function: object) -> Where | None:
@@ -201,9 +205,10 @@ class Evidence:
             where = where or (None if frames else self.last_line())
             live = self.state.get("live", []) if status.startswith("out_of") or status == "died" else []
             finding = {"where": where, "live": live, "traceback": self._traceback(frames, details)}
-            finding |= postmortem.explain(status, details.get("text", ""), where, live)
+            finding |= postmortem.explain(status, details.get("text", ""), where, live, run.peak_mib)
         number = -self.exit_code if self.exit_code is not None and self.exit_code < 0 else None
         gpu_peak = (self.end or {}).get("gpu_peak_mib")
+        known = isinstance(gpu_peak, (int, float)) and 0 <= gpu_peak < 1e9
         return Outcome(
             status=status,
             message=message,
@@ -223,7 +228,7 @@ class Evidence:
             values=self.values,
             signal=number if status == "died" and self.end is None else None,
             exit_code=details.get("exit_code"),
-            gpu_peak_mib=float(gpu_peak) if isinstance(gpu_peak, (int, float)) else None,
+            gpu_peak_mib=float(gpu_peak) if known else None,
             **finding,
         )
 
@@ -240,10 +245,14 @@ class Evidence:
             return self._classify_death()
         status = self.end.get("status")
         frames = self.end.get("frames")
-        frames = [frame for frame in frames if isinstance(frame, list)] if isinstance(frames, list) else []
+        frames = frames if isinstance(frames, list) else []
+        frames = [frame for frame in frames if isinstance(frame, list) and len(frame) >= 3]
         details = {"frames": frames, "text": str(self.end.get("text", ""))[:20000]}
-        kinds = [str(kind) for kind in self.end.get("kinds") or ["Exception"]]
+        kinds = self.end.get("kinds")
+        kinds = [str(kind) for kind in kinds] if isinstance(kinds, list) and kinds else ["Exception"]
         details["kind"] = kinds[0]
+        reasons = self.end.get("reasons")
+        details["reasons"] = [str(reason)[:2000] for reason in reasons[:5]] if isinstance(reasons, list) else []
         if status == "finished":
             return "finished", f"It finished in {run.seconds:.1f} s.", {}
         if status == "died":
@@ -258,7 +267,7 @@ class Evidence:
         if postmortem.is_gpu_memory(kinds, details["text"]):
             return "out_of_gpu_memory", f"The GPU ran out of memory: {kinds[0]}: {text}", details
         if "MemoryError" in kinds or "ResourceExhaustedError" in kinds:
-            return "out_of_memory", f"An allocation was refused: {kinds[0]}: {text}", details
+            return "out_of_memory", f"An allocation was refused: {kinds[0]}{f': {text}' if text else '.'}", details
         return "raised", f"{kinds[0]}: {text}" if text else kinds[0], details
 
     def _classify_death(self) -> tuple[str, str, dict]:
@@ -277,7 +286,7 @@ class Evidence:
             )
         hint = ""
         if -code == signal.SIGKILL:
-            hint = " It was not this sandbox: the code itself did it, or the machine ran out of memory."
+            hint = " The code itself did it, or closed files that it had not opened, or the machine ran out of memory."
         elif -code in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE):
             hint = " That is a crash inside compiled code."
         return "died", f"The process was killed by {name}.{hint}", {}
@@ -291,9 +300,14 @@ class Evidence:
             if where := self.place(*frame[:3]):
                 inside = f", in {where.function}" if where.function else ""
                 lines += [f"  {where.cell}, line {where.line}{inside}", f"    {where.source}"]
-        return "\n".join([*lines, f"{details.get('kind')}: {details.get('text', '')[:3000]}"])
+        said = f"{details.get('kind')}: {details.get('text', '')[:3000]}".rstrip(": ")
+        return "\n".join([*lines, said, *details.get("reasons", [])])
 
 
 def first_line(text: str) -> str:
     """Return the first line of a text that says something, at most 300 characters."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")[:300]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and WRAPPING.match(lines[0]):
+        inner = [line for line in lines[1:] if not PLACE.match(line)]
+        lines = [line.partition(": ")[2] for line in inner if ERROR_LINE.match(line)] or inner or lines
+    return lines[0][:300] if lines else ""

@@ -13,7 +13,7 @@ import threading
 from typing import Any
 
 HEADER = struct.Struct("!I")
-LARGEST_MESSAGE = 32 * 1024 * 1024
+LARGEST_MESSAGE = 4 * 1024 * 1024
 
 _channel: socket.socket | None = None
 _sending = threading.Lock()

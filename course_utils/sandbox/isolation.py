@@ -81,6 +81,10 @@ def bwrap_command(directory: Path, readable: Sequence[Path]) -> list[str]:
     """Return the bubblewrap command line that puts a zygote into a sandbox."""
     package = Path(__file__).resolve().parents[1]
     command = ["bwrap", "--unshare-all", "--uid", str(NOBODY), "--gid", str(NOBODY), "--die-with-parent"]
+    # No user namespaces within: in one of its own a run could mount its control group, and lift its limits.
+    command += ["--unshare-user", "--disable-userns"]
+    # Else bubblewrap's own process would be number 1, which a run could write to: it is the same user.
+    command += ["--as-pid-1"]
     command += ["--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"]
     command += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
     for name in ("bin", "lib", "lib32", "lib64", "sbin"):
@@ -134,6 +138,8 @@ def unavailable(level: str) -> str:
         with tempfile.TemporaryDirectory() as scratch:
             command = bwrap_command(Path(scratch), []) + probe
             tried = subprocess.run(command, capture_output=True, text=True, env=variables)
+        if "--disable-userns" in tried.stderr:
+            return "bubblewrap is older than 0.8, and cannot keep a run from making user namespaces of its own."
         return "" if tried.returncode == 0 else f"bubblewrap does not work here: {_last_line(tried.stderr)}"
     if os.geteuid() != 0:
         return "changing to another user needs root."

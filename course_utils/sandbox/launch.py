@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -80,7 +81,7 @@ class Zygote:
     def exit_code(self, timeout: float) -> int | None:
         """Wait for the end of the child: its exit code, minus the signal's number, or None if no one knows."""
         line = self._read_line(timeout)
-        return int(line) if line else None
+        return int(line) if re.fullmatch(r"-?[0-9]{1,3}", line) else None
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -95,7 +96,7 @@ class Zygote:
                     continue
             return ""
         line, _, self._lines = self._lines.partition(b"\n")
-        return line.decode()
+        return line.decode("ascii", "replace")
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -105,6 +106,9 @@ class Zygote:
         self._socket.close()
         if self.owner != os.getpid():
             return
+        if not self._ready:  # still importing, so it would not notice for many seconds
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

@@ -34,7 +34,10 @@ def copied(source: str, live: Sequence[dict]) -> str:
     return ""
 
 
-def explain(status: str, text: str, where: Where | None, live: Sequence[dict]) -> dict[str, str]:
+UNKNOWN_NAME = re.compile(r"name '(\w+)' is not defined")
+
+
+def explain(status: str, text: str, where: Where | None, live: Sequence[dict], peak_mib: float = 0) -> dict[str, str]:
     """Return ``allocation``, ``cause`` and ``cause_lab`` of a death, each "" where it is not known."""
     finding = {"allocation": "", "cause": "", "cause_lab": ""}
     if status not in ("out_of_memory", "out_of_gpu_memory", "raised", "died"):
@@ -43,7 +46,17 @@ def explain(status: str, text: str, where: Where | None, live: Sequence[dict]) -
     finding["allocation"] = causes.allocation(text) or (copied(source, live) if status == "out_of_memory" else "")
     explanation = causes.explain(text) if text else None
     if status.startswith("out_of") and (explanation is None or explanation.kind in ("unknown", "host_ram")):
-        explanation = causes.from_code(source, [item["what"] for item in live]) or explanation
+        weighty = [item["what"] for item in live if item["mib"] >= 0.25 * peak_mib]
+        explanation = causes.from_code(source, weighty) or explanation
     if explanation is not None and explanation.kind != "unknown":
         finding["cause"], finding["cause_lab"] = explanation.why, explanation.lab
+    if status == "raised" and (name := UNKNOWN_NAME.match(text)):
+        finding["cause"] = (
+            "A sandboxed or graded cell starts empty: it does not see what other cells of the notebook have imported "
+            f"or defined. Import or define `{name[1]}` in the cell itself."
+        )
+    elif status == "raised" and "syntax" in text and source[:1] in ("!", "%", "?"):
+        finding["cause"] = "A sandboxed cell holds plain Python: take out lines that start with ! or %."
+    elif status == "raised" and "'await' outside function" in text:
+        finding["cause"] = "A sandboxed cell holds plain Python: write `asyncio.run(...)` instead of `await ...`."
     return finding

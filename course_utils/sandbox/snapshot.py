@@ -5,6 +5,7 @@ Read after a death. A run that is killed inside one long C call leaves the pictu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -31,8 +32,9 @@ def start(descriptor: int, names: set[str]) -> None:
             time.sleep(INTERVAL if time.monotonic() - started > INTERVAL else FIRST_INTERVAL)
             text = json.dumps(take(main_thread, names)).encode()
             if text != last:
-                os.pwrite(descriptor, text.ljust(max(len(text), len(last))), 0)
-                last = text
+                with contextlib.suppress(OSError):  # a full disk costs the picture, not the run
+                    os.pwrite(descriptor, text.ljust(max(len(text), len(last))), 0)
+                    last = text
 
     threading.Thread(target=keep_writing, daemon=True, name="snapshot").start()
 
@@ -48,6 +50,11 @@ def take(thread: int, names: set[str]) -> dict[str, Any]:
                 where = [frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name]
             weigh(frame.f_locals, found)
         frame = frame.f_back
+    for other, frame in sys._current_frames().items():  # a worker thread, or a generator that TensorFlow calls
+        while other != thread and frame is not None:
+            if frame.f_code.co_filename in names:
+                weigh(frame.f_locals, found)
+            frame = frame.f_back
     weigh(vars(sys.modules["__main__"]), found)
     live = sorted(found.values(), key=lambda item: -item["mib"])[:LARGEST]
     return {"where": where, "live": [item for item in live if item["mib"] >= SMALLEST_MIB]}
@@ -64,6 +71,16 @@ def weigh(variables: dict[str, Any], found: dict[int, dict[str, Any]]) -> None:
             continue
         if (size := size_of(value)) is not None:
             found[id(value)] = {"name": name, "what": size[0], "mib": size[1] / MIB}
+        elif type(value).__module__ == "__main__" and "." not in name:  # an object of the learner's own class
+            weigh(parts(name, value), found)
+
+
+def parts(name: str, value: Any) -> dict[str, Any]:
+    """Return the attributes of an object of the learner's own class, by the name under which they are found."""
+    try:
+        return {f"{name}.{key}": part for key, part in list(vars(value).items())}
+    except Exception:  # it has none, or the class does something of its own
+        return {}
 
 
 def size_of(value: Any) -> tuple[str, int] | None:

@@ -7,12 +7,12 @@ import itertools
 import os
 import re
 import select
-import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from course_utils import memory
@@ -78,7 +78,25 @@ def run(
         raise AssertionError
     finally:
         if directory is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
+
+
+@contextlib.contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """A temporary folder for a run, removed afterwards whatever the run has made of it."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder that a run has written: too deep for shutil.rmtree, or closed, must not break the clean-up."""
+    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+        if not os.path.lexists(folder):
+            return
+        subprocess.run([*command, "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
 
 
 def safe_name(name: str) -> str:

@@ -21,6 +21,7 @@ import socket
 import sys
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_THP_DISABLE = 41
 
@@ -66,6 +67,7 @@ def serve(owner: socket.socket) -> None:
         pid = os.fork()
         if pid == 0:
             set_process_option(PR_SET_PDEATHSIG, signal.SIGKILL)
+            set_process_option(PR_SET_DUMPABLE, 1)
             os.close(taken)
             child.main(owner, to_zygote)
         os.close(to_zygote)
@@ -102,6 +104,8 @@ def main() -> None:
     import_everything()
     gc.collect()
     gc.freeze()
+    # A child has the same user: without this it could write to this process's memory, which no one measures.
+    set_process_option(PR_SET_DUMPABLE, 0)
     owner.sendall(b"ready\n")
     serve(owner)
 
