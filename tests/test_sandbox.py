@@ -389,7 +389,7 @@ def test_the_owner_learns_how_much_processor_time_a_run_took() -> None:
     asked = []
     outcome = run(
         """
-        import subprocess, sys, time
+        import os, subprocess, sys, time
         from course_utils.sandbox.inside import exchange
 
         def work(seconds):
@@ -404,12 +404,21 @@ def test_the_owner_learns_how_much_processor_time_a_run_took() -> None:
         code = "import time\\nwhile time.process_time() < 0.5: pass"
         subprocess.run([sys.executable, "-c", code], check=True)
         exchange({})
+        orphan = code + "\\nopen('done', 'w')\\ntime.sleep(600)"
+        start = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {orphan!r}])"
+        subprocess.run([sys.executable, "-c", start], check=True)
+        while not os.path.exists("done"):
+            time.sleep(0.05)
+        exchange({})
         """,
         on_message=lambda question: asked.append(question["processor_seconds"]) or {},
     )
     assert outcome.status == "finished", outcome.post_mortem()
-    worked, slept, child_worked = (after - before for before, after in zip(asked, asked[1:], strict=False))
+    worked, slept, child_worked, orphan_worked = (
+        after - before for before, after in zip(asked, asked[1:], strict=False)
+    )
     assert asked[0] >= 0 and worked >= 0.45 and slept < 0.4 and child_worked >= 0.45
+    assert orphan_worked >= 0.4
 
 
 def test_output_streams_live() -> None:

@@ -54,13 +54,26 @@ def proportional_mib(pid: int) -> float:
 
 
 def processor_seconds(pid: int) -> float:
-    """Return the processor time that a process, its descendants and those of them that have ended took so far."""
+    """Return the processor time that a run has taken so far, in all its processes and in those that have ended."""
     ticks = 0
-    for member in tree([pid]):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{member}/stat", "rb") as file:
-            # After the name in brackets, the fields are numbered from 3; 14 to 17 are the times.
-            ticks += sum(map(int, file.read().rpartition(b")")[2].split()[11:15]))
+    for member in members(pid, parent(pid)):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            ticks += sum(map(int, status_fields(member)[11:15]))  # the fields 14 to 17
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def status_fields(pid: int) -> list[bytes]:
+    """Return what ``/proc/<pid>/stat`` has after the name in brackets: the fields from number 3 on."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()
+
+
+def parent(pid: int) -> int:
+    """Return a process's parent, 0 where the process is gone or its parent is out of sight."""
+    try:
+        return int(status_fields(pid)[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def children(pid: int) -> list[int]:
@@ -87,6 +100,15 @@ def tree(pids: list[int]) -> list[int]:
     return found
 
 
+def members(pid: int, reaper: int) -> list[int]:
+    """Return the processes of a run: its first process, all descendants, and the orphans among them.
+
+    Orphans are handed to the nearest subreaper above, which is the zygote: the parent of the run's first process. If
+    it is gone, that is process 1, whose children are anyone's.
+    """
+    return tree([pid, *(children(reaper) if reaper > 1 else [])])
+
+
 class ProcfsMeter(Meter):
     """Reads a process tree from outside and kills it when it is told to."""
 
@@ -111,9 +133,7 @@ class ProcfsMeter(Meter):
 
     def attach(self, pid: int) -> None:
         self._root = pid
-        # Orphans are handed to the nearest subreaper above, which is the zygote: the parent of the run.
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            self._reaper = int(file.read().rpartition(b")")[2].split()[1])
+        self._reaper = parent(pid)
         self._pids = [pid]
         self._baseline = anonymous_mib(pid)
 
@@ -123,7 +143,7 @@ class ProcfsMeter(Meter):
             newest = file.read().split()[-1]
         if newest != self._newest:
             self._newest = newest
-            self._pids = self._members()
+            self._pids = members(self._root, self._reaper)
             self._too_many = self._too_many or len(self._pids) > PROCESS_LIMIT
         sizes = {pid: size for pid in self._pids if (size := anonymous_mib(pid))}
         total = sum(sizes.values())
@@ -158,17 +178,13 @@ class ProcfsMeter(Meter):
             self._sharing = (set(sizes), twice, time.monotonic(), STILL_PAUSE if still else GROWING_PAUSE)
         return twice
 
-    def _members(self) -> list[int]:
-        orphans = children(self._reaper) if self._reaper > 1 else []
-        return tree([self._root, *orphans])
-
     def too_many_tasks(self) -> bool:
         return self._too_many
 
     def kill(self) -> None:
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            alive = [pid for pid in self._members() if _runs(pid)]
+            alive = [pid for pid in members(self._root, self._reaper) if _runs(pid)]
             if not alive:
                 return
             # Stopped first, so that a fork bomb does not grow while it is being counted.
@@ -181,7 +197,6 @@ class ProcfsMeter(Meter):
 def _runs(pid: int) -> bool:
     """Whether a process exists and is not a zombie."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+        return status_fields(pid)[0] not in (b"Z", b"X")
     except (FileNotFoundError, ProcessLookupError):
         return False
