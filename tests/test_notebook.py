@@ -66,7 +66,10 @@ class Notebook:
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 break
             yield message
-        yield self.client.get_shell_msg(timeout=120)
+        # A kernel that was slow to start may have been asked more than once whether it is ready, and answers each time.
+        while (reply := self.client.get_shell_msg(timeout=120))["parent_header"].get("msg_id") != asked:
+            pass
+        yield reply
 
     def run(self, code: str, **metadata: object) -> Cell:
         return Cell(list(self.live(code, **metadata)))
