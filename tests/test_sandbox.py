@@ -449,17 +449,20 @@ def test_graph_functions_find_their_source() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    ("said", "statuses"),
     [
-        """inside._channel.sendall(b"\\xff\\xff\\xff\\xff" + b"x" * 1000)""",
-        """inside.send({"type": "end", "status": ["finished"], "frames": 3, "kinds": 7})""",
-        """inside.send({"type": "end", "status": "raised", "frames": [[1]], "reasons": 3, "kinds": [[]]})""",
-        """inside.send({"type": "end", "status": "finished", "gpu_peak_mib": 10**400})""",
+        ("""inside._channel.sendall(b"\\xff\\xff\\xff\\xff" + b"x" * 1000)""", ("died", "raised")),
+        ("""inside.send({"type": "end", "status": ["finished"], "frames": 3, "kinds": 7})""", ("died", "raised")),
+        (
+            """inside.send({"type": "end", "status": "raised", "frames": [[1]], "reasons": 3, "kinds": [[]]})""",
+            ("died", "raised"),
+        ),
+        ("""inside.send({"type": "end", "status": "finished", "gpu_peak_mib": 10**400})""", ("finished",)),
     ],
 )
-def test_forged_messages_break_nothing(said: str) -> None:
+def test_forged_messages_break_nothing(said: str, statuses: tuple[str, ...]) -> None:
     outcome = run(f"from course_utils.sandbox import inside\n{said}")
-    assert outcome.status in ("died", "raised", "finished") and outcome.gpu_peak_mib is None
+    assert outcome.status in statuses and outcome.gpu_peak_mib is None
     assert run("print(1)").stdout == "1\n"
 
 

@@ -180,17 +180,21 @@ def execute(order: dict[str, Any], names: set[str]) -> dict[str, Any]:
             run_cell(name, source, module.__dict__)
         if order["epilogue"]:
             run_cell(EPILOGUE, order["epilogue"], module.__dict__)
-        if "matplotlib.pyplot" in sys.modules:
-            sys.modules["matplotlib.pyplot"].show()
+        show_figures()
         return {"status": "finished", "gpu_peak_mib": gpu_peak_mib()}
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         return {"status": "died", "exit_code": code, **describe(leaving, names)}
     except BaseException as error:
         with contextlib.suppress(Exception):  # what was drawn before the error is shown, as in a notebook
-            if "matplotlib.pyplot" in sys.modules:
-                sys.modules["matplotlib.pyplot"].show()
+            show_figures()
         return {"status": "raised", **describe(error, names)}
+
+
+def show_figures() -> None:
+    """Show the figures that the code has drawn and not shown."""
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].show()
 
 
 def run_cell(name: str, source: str, namespace: dict[str, Any]) -> None:
@@ -223,6 +227,11 @@ def text_of(error: BaseException) -> str:
         return "(the exception's own text could not be made)"
 
 
+def own_frames(error: BaseException, names: set[str]) -> list[traceback.FrameSummary]:
+    """The lines of the learner's own that an exception passed through."""
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in names]
+
+
 def reasons(error: BaseException, names: set[str]) -> list[str]:
     """A line for each exception of the learner's own that led to this one, or that it holds, with its place."""
     found: list[str] = []
@@ -237,7 +246,7 @@ def reasons(error: BaseException, names: set[str]) -> list[str]:
                 continue
             seen.add(id(other))
             waiting.append(other)
-            own = [frame for frame in traceback.extract_tb(other.__traceback__) if frame.filename in names]
+            own = own_frames(other, names)
             if own:  # what a library caught within itself says nothing to the learner
                 place = f"{own[-1].filename}, line {own[-1].lineno}"
                 found.append(f"{word} {type(other).__name__}: {text_of(other)[:1000]} ({place})")
@@ -246,7 +255,7 @@ def reasons(error: BaseException, names: set[str]) -> list[str]:
 
 def describe(error: BaseException, names: set[str]) -> dict[str, Any]:
     """Return an exception as the learner should see it: its kind, its text, the learner's own lines."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in names]
+    frames = own_frames(error, names)
     if isinstance(error, SyntaxError) and error.filename in names:
         frames = [traceback.FrameSummary(error.filename, error.lineno or 1, "<module>", line=error.text or "")]
     kinds = [kind.__name__ for kind in type(error).__mro__]
