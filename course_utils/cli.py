@@ -115,6 +115,7 @@ def check(file: Annotated[Path, typer.Argument(help="Your notebook or script.")]
     """Grade one file as the course does, and show what came out."""
     from rich.console import Console
 
+    from course_utils import sandbox
     from course_utils.grading import discovery
     from course_utils.grading.grade import PUBLIC_SEED, CannotGrade, grade_answer
 
@@ -130,7 +131,8 @@ def check(file: Annotated[Path, typer.Argument(help="Your notebook or script.")]
                 def show(seconds: float, mib: float, status=status, lab: str = answer.lab) -> None:
                     status.update(f"Grading lab {lab}: {mib:,.0f} MiB after {seconds:.0f} s")
 
-                record = grade_answer(one, answer, isolation="process", seed=PUBLIC_SEED, on_sample=show)
+                listener = sandbox.Listener(sample=show)
+                record = grade_answer(one, answer, isolation="process", seed=PUBLIC_SEED, listener=listener)
             _show(record)
 
 

@@ -375,8 +375,7 @@ def test_values_figures_and_questions_come_out() -> None:
         report(accuracy=np.float32(0.5), name="small")
         print(exchange({"state": "trained"}))
         """,
-        on_figure=shown.append,
-        on_message=lambda question: {"told": question["state"]},
+        listener=sandbox.Listener(figure=shown.append, answer=lambda question: {"told": question["state"]}),
     )
     assert outcome.status == "finished", outcome.post_mortem()
     assert outcome.values == {"accuracy": 0.5, "name": "small"}
@@ -411,7 +410,7 @@ def test_the_owner_learns_how_much_processor_time_a_run_took() -> None:
             time.sleep(0.05)
         exchange({})
         """,
-        on_message=lambda question: asked.append(question["processor_seconds"]) or {},
+        listener=sandbox.Listener(answer=lambda question: asked.append(question["processor_seconds"]) or {}),
     )
     assert outcome.status == "finished", outcome.post_mortem()
     worked, slept, child_worked, orphan_worked = (
@@ -425,7 +424,7 @@ def test_output_streams_live() -> None:
     arrivals: list[tuple[float, str]] = []
     run(
         "import time\nprint('one')\ntime.sleep(1)\nprint('two')",
-        on_output=lambda stream, text: arrivals.append((time.monotonic(), text)),
+        listener=sandbox.Listener(output=lambda stream, text: arrivals.append((time.monotonic(), text))),
     )
     assert [text for _, text in arrivals] == ["one\n", "two\n"]
     assert arrivals[1][0] - arrivals[0][0] > 0.5
@@ -481,7 +480,7 @@ def test_a_flood_of_questions_does_not_hold_up_the_watcher(level: str) -> None:
         budget_mib=256,
         time_limit=3,
         isolation=level,
-        on_message=lambda question: {},
+        listener=sandbox.Listener(),
     )
     assert outcome.status == "timed_out"
     assert outcome.seconds < 20  # each unread answer would have cost seconds, and there are hundreds

@@ -17,6 +17,7 @@ from course_utils.grading.examiner import Examiner
 from course_utils.grading.record import Record, make
 from course_utils.grading.submission import Answer, Cells, Submission, code_problem, untouched
 from course_utils.labs import LabSpec
+from course_utils.sandbox import Listener
 
 PUBLIC_SEED = 0
 MODEL = "model.keras"
@@ -75,8 +76,7 @@ def grade_source(
     *,
     isolation: str = "process",
     seed: int = PUBLIC_SEED,
-    on_output: Callable[[str, str], None] | None = None,
-    on_sample: Callable[[float, float], None] | None = None,
+    listener: Listener = Listener(),  # noqa: B008
     **identity: Any,
 ) -> Record:
     """Grade an answer.
@@ -86,8 +86,7 @@ def grade_source(
         lab: Whose budget, floor and images count.
         isolation: ``process``, ``user``, ``bwrap`` or ``auto``.
         seed: Of the hidden images.
-        on_output: Called with ("stdout" or "stderr", text) while it runs.
-        on_sample: Called with (seconds, MiB above the baseline) while it runs.
+        listener: Is told of output and memory while it runs.
         identity: ``submission``, ``sha256`` and ``student`` for the record.
 
     Raises:
@@ -116,19 +115,17 @@ def grade_source(
         gpu_budget_mib=lab.gpu_budget_mib,
         time_limit=lab.time_limit,
         isolation=isolation,
-        on_output=on_output,
-        on_sample=on_sample,
     )
     with sandbox.scratch("graded-") as directory:
         examiner = Examiner(hidden, Path(directory))
         if lab.function == "compress":
-            outcome = compress_and_serve(run, lab, examiner, training)
+            outcome = compress_and_serve(run, lab, examiner, training, listener)
         else:
             outcome = run(
                 epilogue=epilogue(lab.function, training),
                 readable=[training],
                 directory=Path(directory),
-                on_message=examiner.answer,
+                listener=dataclasses.replace(listener, answer=examiner.answer),
             )
     verdict, points, message = judge(outcome, examiner, lab)
     line = outcome.where if verdict == outcome.status else None
@@ -163,7 +160,7 @@ def grade_answer(submission: Submission, answer: Answer, *, isolation: str, seed
 
 
 def compress_and_serve(
-    run: Callable[..., sandbox.Outcome], lab: LabSpec, examiner: Examiner, training: Path
+    run: Callable[..., sandbox.Outcome], lab: LabSpec, examiner: Examiner, training: Path, listener: Listener
 ) -> sandbox.Outcome:
     """Have a model file written in one run; load it and predict in a fresh one, whose memory is what counts.
 
@@ -177,8 +174,7 @@ def compress_and_serve(
             epilogue=epilogue("compress", training, file),
             readable=[training],
             directory=Path(directory),
-            on_message=examiner.note,
-            on_sample=None,
+            listener=Listener(output=listener.output, answer=examiner.note),
         )
         if first.status != "finished":
             return dataclasses.replace(first, message=f"While compress ran: {first.message}")
@@ -196,7 +192,7 @@ def compress_and_serve(
         time_limit=max(lab.time_limit - first.seconds, 1),
         epilogue=epilogue("predict", served),
         directory=examiner.directory,
-        on_message=examiner.answer,
+        listener=dataclasses.replace(listener, answer=examiner.answer),
     )
     return dataclasses.replace(second, seconds=first.seconds + second.seconds)
 

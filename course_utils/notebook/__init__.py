@@ -2,5 +2,6 @@
 
 from course_utils.notebook.claims import claims, versions
 from course_utils.notebook.compare import compare
+from course_utils.notebook.named import run
 
-__all__ = ["claims", "compare", "versions"]
+__all__ = ["claims", "compare", "run", "versions"]

@@ -41,13 +41,17 @@ def ending(status: str) -> str:
     return STATUSES.get(status, ("", "", "", ""))[3]
 
 
-def outcome_card(outcome: Outcome, *, predicted_mib: float | None = None, label: str = "") -> Card:
-    """The card of one sandboxed run; `predicted_mib` is what the learner wrote down before."""
+def outcome_card(
+    outcome: Outcome, *, predicted_mib: float | None = None, label: str = "", ran_before: Sequence[str] = ()
+) -> Card:
+    """The card of one sandboxed run; `predicted_mib` is what the learner wrote down before, `ran_before` the names of
+    the cells that ran before it in the same namespace."""
     symbol, word, tone, ended = STATUSES[outcome.status]
     run = curve.Series(label, outcome.trace, ended)
     figure, svg = drawing(run, outcome.budget_mib, outcome.cap_mib, predicted_mib)
     peak = f"{mib(outcome.peak_mib)} of {mib(outcome.budget_mib)}, {duration(outcome.seconds)}"
     facts = [
+        ("Ran before it", ", ".join(ran_before)),
         ("Your prediction", compare_prediction(predicted_mib, outcome)),
         ("It asked for", outcome.allocation),
         ("GPU peak", "" if outcome.gpu_peak_mib is None else mib(outcome.gpu_peak_mib)),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from course_utils.notebook.card import status_card
 from course_utils.notebook.render import Card
-from course_utils.sandbox import Outcome
+from course_utils.sandbox import Listener, Outcome
 
 UPDATE_SECONDS = 0.25
 
@@ -34,9 +33,9 @@ class Live:
             self.handle = DisplayHandle()
             self.handle.display(status_card(0.0, 0.0, 0.0, budget_mib, "Starting").bundle(), raw=True)
 
-    def callbacks(self) -> dict[str, Callable]:
-        """The arguments that `sandbox.run` takes for its live news."""
-        return {"on_output": self.output, "on_sample": self.sample, "on_figure": self.figure}
+    def listener(self) -> Listener:
+        """What `sandbox.run` is to tell."""
+        return Listener(output=self.output, sample=self.sample, figure=self.figure)
 
     def output(self, stream: str, text: str) -> None:
         """Write what the sandboxed code wrote."""

@@ -23,6 +23,7 @@ from course_utils.memory import MeterUnavailable
 from course_utils.notebook import session
 from course_utils.notebook.card import THIS_CELL, notice_card, outcome_card
 from course_utils.notebook.live import Live
+from course_utils.notebook.named import CELLS
 from course_utils.notebook.progress import Progress, progress_card
 from course_utils.notebook.render import place
 from course_utils.notebook.verdict import VERDICTS, verdict_card
@@ -90,13 +91,16 @@ class CourseMagics(Magics):
     @argument("--predict", type=amount_above_zero, help="the peak in MiB that you expect")
     @argument("--time-limit", type=amount_above_zero, default=60.0, help="seconds")
     @argument("--gpu-budget", type=amount_above_zero, help="MiB of device memory, where there is a GPU")
-    @argument("--into", type=variable_name, help="a variable that gets the outcome")
+    @argument("--into", type=variable_name, help="a variable that gets the outcome; also the cell's name")
+    @argument("--name", type=variable_name, help="a name by which later cells can run after this one")
+    @argument("--after", nargs="+", default=[], help="names of earlier cells, such as pictures,model, that run first")
     @argument("--label", default="", help="a name for the card")
     @cell_magic("sandbox")
     def sandbox_cell(self, line: str, cell: str) -> None:
         """Run the cell in a sandbox: it may run out of memory without taking this notebook with it."""
         arguments = parse(self.sandbox_cell, line, "%%sandbox --budget 256 --predict 200")
         source = "\n" * self._lines_before(cell) + cell
+        before = CELLS.add(arguments.name or arguments.into or "", source, " ".join(arguments.after))
         live = Live(self.shell, arguments.budget)
         outcome = self._watched(
             live,
@@ -105,14 +109,16 @@ class CourseMagics(Magics):
                 budget_mib=arguments.budget,
                 time_limit=arguments.time_limit,
                 gpu_budget_mib=arguments.gpu_budget,
-                **live.callbacks(),
+                before=before,
+                listener=live.listener(),
             ),
         )
         live.output_left(outcome)
         if arguments.into:
             self.shell.user_ns[arguments.into] = outcome
         label = arguments.label.strip("\"'")
-        live.finish(outcome_card(outcome, predicted_mib=arguments.predict, label=label))
+        ran_before = [name for name, _ in before]
+        live.finish(outcome_card(outcome, predicted_mib=arguments.predict, label=label, ran_before=ran_before))
 
     @cell_magic("graded")
     def graded_cell(self, line: str, cell: str) -> None:
@@ -169,7 +175,8 @@ class CourseMagics(Magics):
         """Grade the cells of a lab, show the verdict, remember it; returns the record."""
         cells = graded_cells((0, source) for source in sources)[0][lab.number]
         live = Live(self.shell, lab.budget_mib, f"Grading lab {lab.number}")
-        record = self._watched(live, lambda: grade_source(cells, lab, on_output=live.output, on_sample=live.sample))
+        listener = sandbox.Listener(output=live.output, sample=live.sample)
+        record = self._watched(live, lambda: grade_source(cells, lab, listener=listener))
         self.graded[lab.number] = (list(sources), record)
         progress = Progress()
         progress.save(lab, record, digest(cells))

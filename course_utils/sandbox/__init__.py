@@ -11,6 +11,7 @@ its memory.
 
 from course_utils.sandbox.isolation import LEVELS, IsolationUnavailable, environment, strongest, unavailable
 from course_utils.sandbox.launch import start, stop
+from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.outcome import Outcome, Where
 from course_utils.sandbox.watch import run, scratch
 
@@ -18,6 +19,7 @@ __all__ = [
     "LEVELS",
     "environment",
     "IsolationUnavailable",
+    "Listener",
     "Outcome",
     "Where",
     "run",

@@ -12,6 +12,7 @@ import builtins
 import contextlib
 import ctypes
 import faulthandler
+import io
 import json
 import linecache
 import os
@@ -176,7 +177,13 @@ def execute(order: dict[str, Any], names: set[str]) -> dict[str, Any]:
     module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = module
     try:
-        for name, source in order["cells"]:
+        first, then = order["cells"][: order["quiet"]], order["cells"][order["quiet"] :]
+        if first:
+            with inside.quiet(), contextlib.redirect_stdout(io.StringIO()):
+                for name, source in first:
+                    run_cell(name, source, module.__dict__)
+            close_figures()
+        for name, source in then:
             run_cell(name, source, module.__dict__)
         if order["epilogue"]:
             run_cell(EPILOGUE, order["epilogue"], module.__dict__)
@@ -195,6 +202,12 @@ def show_figures() -> None:
     """Show the figures that the code has drawn and not shown."""
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].show()
+
+
+def close_figures() -> None:
+    """Forget the figures that the code has drawn and not shown."""
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 def run_cell(name: str, source: str, namespace: dict[str, Any]) -> None:

@@ -11,12 +11,12 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 
 from course_utils.memory import processor_seconds
 from course_utils.sandbox import postmortem
 from course_utils.sandbox.inside import HEADER, LARGEST_MESSAGE
+from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.outcome import Outcome, Where
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ class Evidence:
     def __init__(self, cells: list[tuple[str, str]]) -> None:
         self.sources = {name: source.split("\n") for name, source in cells}
         self.output = {"stdout": BoundedText(), "stderr": BoundedText()}
-        self.on_output: Callable[[str, str], None] | None = None
-        self.on_figure: Callable[[bytes], None] | None = None
-        self.on_message: Callable[[dict], dict] | None = None
+        self.listener = Listener()
         self.figures: list[bytes] = []
         self.values: dict[str, Any] = {}
         self.end: dict[str, Any] | None = None
@@ -79,8 +77,8 @@ class Evidence:
     def read_output(self, descriptor: int, stream: str) -> bool:
         """Read what is there of a stream; return whether more may come."""
         data = os.read(descriptor, 1 << 16)
-        if data and (shown := self.output[stream].add(data)) and self.on_output:
-            self.on_output(stream, shown)
+        if data and (shown := self.output[stream].add(data)):
+            self.listener.output(stream, shown)
         return bool(data)
 
     def drain(self, stdout: int, stderr: int) -> None:
@@ -105,13 +103,13 @@ class Evidence:
         asked = False
         for message in self.received(data):
             # One question at a time, as `inside.exchange` asks them: a flood of them must not hold up the watcher.
-            if message.get("type") == "exchange" and self.on_message and not asked:
+            if message.get("type") == "exchange" and not asked:
                 asked = True
                 said = message.get("question")
                 question = said if isinstance(said, dict) else {}
                 # Last, so that the owner's own figure stands whatever the child says.
                 seconds = processor_seconds(self.pid)
-                self.answer(control, self.on_message({**question, "processor_seconds": seconds}))
+                self.answer(control, self.listener.answer({**question, "processor_seconds": seconds}))
         return bool(data) and self.end is None and len(self._buffer) <= LARGEST_MESSAGE
 
     def received(self, data: bytes) -> list[dict]:
@@ -148,8 +146,7 @@ class Evidence:
                 return
             if png.startswith(b"\x89PNG"):
                 self.figures.append(png)
-                if self.on_figure:
-                    self.on_figure(png)
+                self.listener.figure(png)
 
     def answer(self, control: socket.socket, message: dict) -> None:
         """Send one message to the child, without waiting: one that does not listen loses it."""

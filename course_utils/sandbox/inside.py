@@ -6,16 +6,19 @@ Outside a sandbox `report` prints its values, so that a cell also runs as an ord
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 HEADER = struct.Struct("!I")
 LARGEST_MESSAGE = 4 * 1024 * 1024
 
 _channel: socket.socket | None = None
+_quiet = False
 _sending = threading.Lock()
 
 
@@ -57,6 +60,17 @@ def _receive_exactly(count: int) -> bytes:
     return b"".join(parts)
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Within, nothing is reported and no figure is shown: the cells that run before the learner's own."""
+    global _quiet
+    _quiet = True
+    try:
+        yield
+    finally:
+        _quiet = False
+
+
 def report(**values: Any) -> None:
     """Hand numbers or short texts to the notebook, where they show in the card and in comparisons.
 
@@ -67,7 +81,7 @@ def report(**values: Any) -> None:
     plain = {name: value.numpy().item() if hasattr(value, "numpy") else value for name, value in plain.items()}
     if _channel is None:
         print(plain)
-    else:
+    elif not _quiet:
         send({"type": "report", "values": plain})
 
 
@@ -79,4 +93,5 @@ def exchange(question: dict[str, Any]) -> dict[str, Any]:
 
 def show_figure(png: bytes) -> None:
     """Show a picture where the sandbox was started from."""
-    send({"type": "figure", "png": base64.b64encode(png).decode()})
+    if not _quiet:
+        send({"type": "figure", "png": base64.b64encode(png).decode()})

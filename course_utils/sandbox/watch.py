@@ -12,12 +12,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from course_utils import memory
 from course_utils.sandbox import evidence, launch
 from course_utils.sandbox.isolation import resolve
+from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.outcome import Outcome
 
 Cells = str | Sequence[tuple[str, str]]
@@ -41,10 +42,8 @@ def run(
     readable: Sequence[Path] = (),
     directory: Path | None = None,
     method: str | None = None,
-    on_output: Callable[[str, str], None] | None = None,
-    on_sample: Callable[[float, float], None] | None = None,
-    on_figure: Callable[[bytes], None] | None = None,
-    on_message: Callable[[dict], dict] | None = None,
+    before: Sequence[tuple[str, str]] = (),
+    listener: Listener = Listener(),  # noqa: B008
 ) -> Outcome:
     """Run ``code`` in a sandbox and return its `Outcome`; whatever the code does, this returns.
 
@@ -52,8 +51,8 @@ def run(
     killed when it needs more than ``cap_mib`` (default: ``budget_mib``) above its baseline, or more than
     ``time_limit`` seconds. ``epilogue`` runs after it in the same namespace and is never shown as the learner's.
     ``readable`` folders are visible inside. ``directory`` is the working directory, by default a temporary one that
-    is removed afterwards. ``on_message`` answers `course_utils.sandbox.inside.exchange`; it is given the question
-    and, as ``processor_seconds``, the processor time that the run has taken so far, as the kernel counts it.
+    is removed afterwards. The cells ``before`` run first, in the same namespace; their memory counts, and what they
+    print, draw and report is not shown. ``listener`` is told while it runs.
 
     Raises `IsolationUnavailable`, `course_utils.memory.MeterUnavailable` and ValueError, with a sentence, before
     anything runs. A KeyboardInterrupt ends the run and is raised again.
@@ -61,7 +60,7 @@ def run(
     if budget_mib <= 0 or time_limit <= 0:
         raise ValueError("A sandbox needs a budget in MiB and a time limit in seconds, both above 0.")
     cells = [("cell", code)] if isinstance(code, str) else list(code)
-    cells = [(safe_name(name), source) for name, source in cells]
+    cells = [(safe_name(name), source) for name, source in [*before, *cells]]
     level = resolve(isolation)
     # mkdtemp and not TemporaryDirectory: the learner's files may be unreadable, which must not break the clean-up.
     folder = Path(directory or tempfile.mkdtemp(prefix="sandbox-")).resolve()
@@ -69,9 +68,9 @@ def run(
     try:
         for attempt in (1, 2):
             watched = Run(cells, budget_mib, cap_mib or budget_mib, time_limit, level, method, folder)
-            watched.callbacks(on_output, on_sample, on_figure, on_message)
+            watched.listen(listener)
             try:
-                return watched.carry_out(epilogue, gpu_budget_mib, paths)
+                return watched.carry_out(epilogue, gpu_budget_mib, paths, len(before))
             except launch.ZygoteLost:  # it died since its last run, and this one has not begun
                 if attempt == 2:
                     raise
@@ -128,25 +127,15 @@ class Run:
         self._dumped_at = (-1.0, 0.0)
         self._sampled_at = -1.0
 
-    def callbacks(
-        self,
-        on_output: Callable[[str, str], None] | None,
-        on_sample: Callable[[float, float], None] | None,
-        on_figure: Callable[[bytes], None] | None,
-        on_message: Callable[[dict], dict] | None,
-    ) -> None:
+    def listen(self, listener: Listener) -> None:
         """Set whom to tell while it runs."""
-        self.on_sample = on_sample
-        self.evidence.on_output, self.evidence.on_figure, self.evidence.on_message = (
-            on_output,
-            on_figure,
-            on_message,
-        )
+        self.listener = self.evidence.listener = listener
 
-    def carry_out(self, epilogue: str, gpu_budget_mib: float | None, readable: Sequence[Path]) -> Outcome:
+    def carry_out(self, epilogue: str, gpu_budget_mib: float | None, readable: Sequence[Path], quiet: int) -> Outcome:
         """Run the cells and return what became of them."""
         order = {
             "cells": self.cells,
+            "quiet": quiet,
             "epilogue": epilogue,
             "directory": str(self.folder),
             "gpu_budget_mib": gpu_budget_mib,
@@ -244,9 +233,9 @@ class Run:
         if not self.trace or new_peak or seconds - self.trace[-1][0] >= TRACE_PAUSE:
             self.trace.append((seconds, max(sample) if new_peak else sample.now_mib))
             self._thin()
-        if self.on_sample and seconds - self._sampled_at >= SAMPLE_PAUSE:
+        if seconds - self._sampled_at >= SAMPLE_PAUSE:
             self._sampled_at = seconds
-            self.on_sample(seconds, sample.now_mib)
+            self.listener.sample(seconds, sample.now_mib)
         if sample.peak_mib >= self.cap_mib:
             self.killed_for = "memory"
         elif seconds >= self.time_limit:
