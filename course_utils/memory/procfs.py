@@ -183,7 +183,7 @@ class ProcfsMeter(Meter):
 
     def kill(self) -> None:
         deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
+        while self._pids and time.monotonic() < deadline:  # none: nothing was ever attached
             alive = [pid for pid in members(self._root, self._reaper) if _runs(pid)]
             if not alive:
                 return

@@ -9,11 +9,12 @@ process, watches the child's memory from outside and kills it at the cap. Nothin
 its memory.
 """
 
+from course_utils.files import scratch
 from course_utils.sandbox.isolation import LEVELS, IsolationUnavailable, environment, strongest, unavailable
 from course_utils.sandbox.launch import start, stop
 from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.outcome import Outcome, Where
-from course_utils.sandbox.watch import run, scratch
+from course_utils.sandbox.watch import run
 
 __all__ = [
     "LEVELS",

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import re
 import select
 import signal
 import socket
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from course_utils import memory
-from course_utils.sandbox import evidence, launch
+from course_utils.files import scratch
+from course_utils.sandbox import evidence, launch, processors
 from course_utils.sandbox.isolation import resolve
 from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.outcome import Outcome
@@ -26,8 +25,6 @@ DUMP_PAUSE = 0.01
 NEAR_CAP = 0.8
 SAMPLE_PAUSE = 0.1
 TRACE_PAUSE = 0.02
-FIRST_USER_ID = 200_000  # above every ordinary user
-_runs = itertools.count()
 
 
 def run(
@@ -62,44 +59,21 @@ def run(
     cells = [("cell", code)] if isinstance(code, str) else list(code)
     cells = [(safe_name(name), source) for name, source in [*before, *cells]]
     level = resolve(isolation)
-    # mkdtemp and not TemporaryDirectory: the learner's files may be unreadable, which must not break the clean-up.
-    folder = Path(directory or tempfile.mkdtemp(prefix="sandbox-")).resolve()
     paths = [Path(path).resolve() for path in readable]
-    try:
+    with contextlib.nullcontext(Path(directory).resolve()) if directory else scratch("sandbox-") as folder:
         for attempt in (1, 2):
             watched = Run(cells, budget_mib, cap_mib or budget_mib, time_limit, level, method, folder)
             watched.listen(listener)
             try:
                 return watched.carry_out(epilogue, gpu_budget_mib, paths, len(before))
-            except launch.ZygoteLost:  # it died since its last run, and this one has not begun
+            except launch.ZygoteLost:  # it has died since its last run, and this one has not begun
                 if attempt == 2:
                     raise
         raise AssertionError
-    finally:
-        if directory is None:
-            remove(folder)
-
-
-@contextlib.contextmanager
-def scratch(prefix: str) -> Iterator[Path]:
-    """A temporary folder for a run, removed afterwards whatever the run has made of it."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
-    try:
-        yield folder
-    finally:
-        remove(folder)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder that a run has written: too deep for shutil.rmtree, or closed, must not break the clean-up."""
-    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
-        if not os.path.lexists(folder):
-            return
-        subprocess.run([*command, "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
 
 
 def safe_name(name: str) -> str:
-    """Return a cell's name as it can stand in a traceback that `faulthandler` prints: short and in ASCII."""
+    """Return a cell's name in the form in which `faulthandler` can print it: short and in ASCII."""
     return re.sub(r"[^ -~]|[\"\\]", "?", name)[:100] or "cell"
 
 
@@ -139,12 +113,9 @@ class Run:
             "epilogue": epilogue,
             "directory": str(self.folder),
             "gpu_budget_mib": gpu_budget_mib,
-            "uid": None,
         }
-        if self.level == "user":
-            order["uid"] = FIRST_USER_ID + os.getpid() % 500 * 64 + next(_runs) % 64
-            os.chown(self.folder, order["uid"], order["uid"])
         with contextlib.ExitStack() as cleanup:
+            order["processors"] = cleanup.enter_context(processors.assigned())
             meter = memory.open_meter(self.method, self.cap_mib)
             cleanup.callback(meter.close)
             ours, theirs = socket.socketpair()
@@ -168,6 +139,9 @@ class Run:
                     os.close(write_end)
             try:
                 self._watch(meter, ours, [pipes[0][0], pipes[1][0]], dump)
+            except launch.ZygoteLost:  # its child is of no use, and neither is it
+                zygote.close()
+                raise
             finally:
                 # Also on an interrupt: nothing of the run is left when this returns.
                 meter.kill()
