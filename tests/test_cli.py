@@ -28,7 +28,7 @@ def test_help_names_every_command_and_loads_nothing_heavy():
     assert done.returncode == 0
     for command in ("grade", "check", "doctor", "explain"):
         assert command in done.stdout
-    heavy = "{'tensorflow', 'keras', 'numpy', 'PIL', 'IPython', 'nbformat', 'jsonschema'}"
+    heavy = "{'tensorflow', 'keras', 'numpy', 'PIL', 'IPython', 'nbformat', 'pydantic'}"
     program = f"import course_utils.cli, sys; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
 
