@@ -30,7 +30,7 @@ def claims_card(rows: Sequence[tuple[str, str, str]]) -> Document:
 
 def versions_card(method: str, seed: int | None = None) -> Document:
     """The seed, the versions of what ran, and the method that counted the memory. Imports none of it."""
-    rows = [("Seed", str(seed))] if seed is not None else []
+    rows = [("seed", str(seed))] if seed is not None else []
     rows += [("Python", platform.python_version()), *((name, _version(name)) for name in PACKAGES)]
     return Document([Table(("What", "Version or value"), [*rows, ("memory counted by", method)])])
 

@@ -58,8 +58,8 @@ class NamedCells:
             listed = ", ".join(dict.fromkeys(missing))
             options = f"`--name {missing[0]}` or `--into {missing[0]}`"
             raise UsageError(
-                f"Not run yet in this session: {listed}. Find the %%sandbox cell of each above ({options}), run them from "
-                "top to bottom, then run this cell again."
+                f"Not run yet in this session: {listed}. Find the %%sandbox cell of each above ({options}), "
+                "run them from top to bottom, then run this cell again."
             )
         return [(f"cell {name}", source) for name, source in found.items()]
 
