@@ -35,27 +35,6 @@ WIDE = 120  # columns from which the messages fit into the table
 
 
 @application.command()
-def labs(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; say what is out of date.")] = False,
-) -> None:
-    """Write the notebooks of every lab from solutions/, and hold the labs to their form."""
-    from course_utils import authoring
-
-    root = Path.cwd()
-    if not (root / "solutions").is_dir():
-        _stop("There is no solutions/ here: run this in the folder of the course.")
-    with _one_sentence(authoring.SourceError):
-        findings = authoring.check(root) if check else []
-        for path in [] if check else authoring.generate(root):
-            print(f"wrote {path.relative_to(root)}" if path.exists() else f"removed {path.relative_to(root)}")
-        findings += authoring.lint(root)
-    for finding in findings:
-        print(finding, file=sys.stderr)
-    if findings:
-        raise typer.Exit(1)
-
-
-@application.command()
 def grade(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Submissions, or folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for results; an earlier run there is resumed.")],
