@@ -173,18 +173,23 @@ class Run:
         self.started = time.monotonic()  # before the word to go: the code may be done before this process runs again
         self.evidence.answer(control, {"go": True})
         poll = select.poll()
-        for descriptor in (control.fileno(), *pipes):
+        ended = os.pidfd_open(pid)  # without it, processes that the child leaves could pretend that it goes on
+        for descriptor in (control.fileno(), *pipes, ended):
             poll.register(descriptor, select.POLLIN)
         speaking = True
         while speaking:
             near = self.trace and self.trace[-1][1] > NEAR_CAP * self.cap_mib
             for descriptor, _ in poll.poll(self.interval * (500 if near else 1000)):
-                if descriptor == control.fileno():
-                    speaking = self.evidence.listen(control)
+                if descriptor == ended:
+                    self.evidence.listen(control)
+                    speaking = False
+                elif descriptor == control.fileno():
+                    speaking = self.evidence.listen(control) and speaking
                 elif not self.evidence.read_output(descriptor, "stdout" if descriptor == pipes[0] else "stderr"):
                     poll.unregister(descriptor)
             if self._judge(meter, pid, dump):
                 break
+        os.close(ended)
 
     def _greet(self, control: socket.socket) -> int | None:
         """Wait for the child's first word; return its process number as this host sees it."""
