@@ -44,7 +44,7 @@ $(ENVIRONMENT_STAMP):
 	@touch $@
 
 labs: $(ENVIRONMENT_STAMP) ## write labs/*.ipynb and solutions/*.ipynb from solutions/*.py
-	$(BIN)/course-utils labs
+	$(BIN)/python -m tools.labs
 
 $(EXECUTED_STAMP):
 	@rm -rf $(EXECUTED) _build/.doctrees
@@ -63,7 +63,7 @@ book: labs $(EXECUTED_STAMP) ## build the site into _build/html, executing the n
 lint: $(ENVIRONMENT_STAMP) ## check style, and that the notebooks match their sources
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/course-utils labs --check
+	$(BIN)/python -m tools.labs --check
 
 # The check comes before the book, which would write the notebooks anew.
 test: lint ## run every check and every test, the book in a browser included
@@ -78,7 +78,7 @@ ADDRESS_NOW = $(shell sed -n 's#^  url: https://github.com/##p' _config.yml)
 address: $(ENVIRONMENT_STAMP) ## REPOSITORY=https://github.com/YOU/FORK puts your fork's address everywhere
 	@[[ "$(REPOSITORY)" =~ ^https://github.com/[^/]+/[^/]+$$ ]] || { echo "Say: make address REPOSITORY=https://github.com/YOU/FORK" >&2; exit 1; }
 	sed -i 's#$(ADDRESS_NOW)#$(REPOSITORY:https://github.com/%=%)#g' _config.yml README.md
-	$(BIN)/course-utils labs
+	$(BIN)/python -m tools.labs
 
 clean: ## remove the site and the executed notebooks; the environment stays
 	rm -rf _build .pytest_cache .ruff_cache

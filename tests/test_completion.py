@@ -8,19 +8,22 @@ import sys
 from pathlib import Path
 
 from course_utils import labs
-from course_utils.grading import completion, submission
+from course_utils.grading import Record, completion, submission
 from course_utils.notebook.progress import Progress
 
-RECORD = {
-    "verdict": "passed",
-    "score": 100.0,
-    "peak_mib": 100.0,
-    "budget_mib": 256.0,
-    "accuracy": 0.9,
-    "floor": 0.8,
-    "seconds": 3.0,
-    "graded_at": "2026-01-01T00:00:00+00:00",
-}
+RECORD = Record(
+    message="It fits.",
+    **{
+        "verdict": "passed",
+        "score": 100.0,
+        "peak_mib": 100.0,
+        "budget_mib": 256.0,
+        "accuracy": 0.9,
+        "floor": 0.8,
+        "seconds": 3.0,
+        "graded_at": "2026-01-01T00:00:00+00:00",
+    },
+)
 ANSWER = "# %%graded {}\ndef train(folder):\n    return {}\n"
 
 

@@ -321,7 +321,7 @@ def test_graded_cells_from_starter_to_handed_in_file(notebook: Notebook) -> None
         for submission in [read(notebook.folder / "submission_01.ipynb")]
         for answer in submission.answers
     ]
-    word = VERDICTS[record["verdict"]][1].upper()
+    word = VERDICTS[record.verdict][1].upper()
     assert answer.text.splitlines()[0].split(", ")[0].endswith(word)
     kept = json.loads((notebook.folder / "progress" / "progress.json").read_text())["labs"]["01"]
-    assert kept["peak_mib"] == pytest.approx(record["peak_mib"], rel=0.02, abs=1)
+    assert kept["peak_mib"] == pytest.approx(record.peak_mib, rel=0.02, abs=1)

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from course_utils import labs
+from course_utils.grading.record import Record
 from course_utils.grading.submission import read
 from course_utils.notebook.claims import claims_card
 from course_utils.notebook.compare import compare_card
@@ -21,13 +22,11 @@ from course_utils.notebook.verdict import verdict_card
 LAB = labs.get("01")
 
 
-def record(**fields: object) -> dict:
+def record(**fields: object) -> Record:
     """A record as the grader makes it."""
-    from course_utils.grading.record import make
-
     given = {"verdict": "passed", "message": "Good.", "score": 100.0, "lab": "01", "budget_mib": 256.0, "floor": 0.8}
     given |= {"peak_mib": 200.0, "baseline_mib": 300.0, "accuracy": 0.9, "seconds": 3.0, "time_limit": 120.0}
-    return make(**(given | {"method": "procfs", "isolation": "process", "trace": [[0, 1], [3, 200]]} | fields))
+    return Record(**(given | {"method": "procfs", "isolation": "process", "trace": [[0, 1], [3, 200]]} | fields))
 
 
 def test_a_cell_that_runs_again_replaces_its_earlier_version_in_its_place() -> None:

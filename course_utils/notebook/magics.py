@@ -163,13 +163,13 @@ class CourseMagics(Magics):
                 f"The file to hand in cannot be written here ({error.strerror}); "
                 "go to a folder that can be written, with %cd, and submit again."
             ) from None
-        symbol, word, tone = VERDICTS[record["verdict"]]
+        symbol, word, tone = VERDICTS[record.verdict]
         sentences = [f"Your answer to lab {lab.number} is in the file {place(path)}. Hand in that file."]
-        if record["verdict"] != "passed":
+        if record.verdict != "passed":
             sentences.append(f"Its verdict is: {word.lower()}. You can improve it and submit again.")
         if session.offer_download(path):
             sentences.append("Your browser downloads it now.")
-        notice_card(symbol, f"Ready to hand in, {record['score']:g} of 100", sentences, tone).show()
+        notice_card(symbol, f"Ready to hand in, {record.score:g} of 100", sentences, tone).show()
 
     def _grade(self, lab: LabSpec, sources: list[str]) -> Any:
         """Grade the cells of a lab, show the verdict, remember it; returns the record."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from course_utils.grading.record import Record
 from course_utils.labs import LabSpec
 from course_utils.notebook.render import Card, bar, escape, mib, place, text_table
 from course_utils.notebook.verdict import VERDICTS, percent
@@ -93,9 +94,9 @@ class Progress:
         self.write()
         return number, lab.hints[number - 1]
 
-    def save(self, lab: LabSpec, record: Mapping[str, Any], answer_sha256: str = "") -> None:
+    def save(self, lab: LabSpec, graded: Record, answer_sha256: str = "") -> None:
         """Remember a graded run: the best of all runs stays, the latest of equals."""
-        entry = self.labs.setdefault(lab.number, {})
+        entry, record = self.labs.setdefault(lab.number, {}), graded.model_dump()
         if record["verdict"] == "not_attempted" and "verdict" in entry:
             return
         entry["attempts"] = entry.get("attempts", 0) + (record["verdict"] != "not_attempted")
