@@ -19,7 +19,7 @@
 # %% [markdown]
 # ## The pictures
 #
-# A thousand scans of handwritten digits, 96 x 96 pixels in colour. The next cell draws them once.
+# A thousand scans of handwritten digits, 96 x 96 pixels in color. The next cell draws them once.
 
 # %% tags=["predict"]
 from course_utils import scans
@@ -121,7 +121,7 @@ for name, size in rows.items():
 expected = sum(rows.values())
 difference = 100 * (list_first.peak_mib - expected) / expected
 print(f"{'expected at the peak':<28}{expected:8.1f} MiB")
-print(f"{'measured':<28}{list_first.peak_mib:8.1f} MiB, {difference:+.1f}% compared with the expected peak")
+print(f"{'measured':<28}{list_first.peak_mib:8.1f} MiB ({difference:+.1f}%)")
 
 # %% [markdown]
 # A generator costs two batches. The rest is the cost of the list.
@@ -651,6 +651,42 @@ def train(folder):
     return model
     # END SOLUTION
 
+
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# Between two batches, `Scans` holds {{train_count}} paths and nothing else. `__getitem__` reads 32 scans into a new
+# array, and nobody keeps that array after the step. The pixels stay bytes until they reach the `Rescaling` layer, so
+# even a batch is small. The list that crashed at the start of the lab would hold all scans as floats.
+
+# %% tags=["solution"]
+from course_utils import labs
+
+lab = labs.get("03")
+scan_mib = lab.image_size**2 * 3 / 2**20
+rows = {
+    "a batch of bytes": 32 * scan_mib,
+    "all scans as bytes": lab.train_count * scan_mib,
+    "all scans as float32": 4 * lab.train_count * scan_mib,
+}
+for name, size in rows.items():
+    print(f"{name:<24}{size:6.1f} MiB")
+
+# %% [markdown] tags=["solution"]
+# The rest of the peak is the training: the model's graph, and the activations of a batch. `AveragePooling2D(2)` comes
+# first, so the convolutions see a quarter of the pixels. `random.shuffle` in `on_epoch_end` mixes the classes within
+# each batch, and without that the accuracy stays below the floor.
+#
+# ## What else would pass
+#
+# - A generator that loops forever over shuffled names, with `steps_per_epoch` set to the number of batches. It needs
+#   the same memory. You count the steps yourself.
+# - `keras.utils.image_dataset_from_directory(folder, image_size=(96, 96), batch_size=32)`. It is one line and shuffles
+#   the names. Its batches are floats, four times as large as a batch of bytes, and it keeps a few of them.
+# - `np.memmap`: write the scans to a file once, in random order, and cut batches out of it. The file costs disk space,
+#   but its pages do not count as memory that you need.
+# - `Scans(paths, workers=2, max_queue_size=4)`. Each place in the queue costs one more batch, and a batch of bytes is
+#   small. Processes instead of threads cost more: with `use_multiprocessing=True` the margin gets thin.
 
 # %% [markdown] tags=["summary"]
 # ## Summary

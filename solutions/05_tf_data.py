@@ -555,6 +555,42 @@ def train(folder):
     return model
 
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# A stage holds what reaches it. `shuffle` stands before `map`, so its buffer holds {{train_count}} names with their
+# labels, and not one picture. Pictures exist only from `map` on: those of the batch in the making, of the two batches
+# that `prefetch` keeps ready, and of the batch that the model works on. They are still bytes. The cast to `float32`
+# happens in the model, in its `Rescaling` layer, for one batch at a time.
+
+# %% tags=["solution"]
+from course_utils import labs
+
+lab = labs.get("05")
+scan_mib = lab.image_size**2 * 3 / 2**20
+rows = {
+    "four batches of bytes": 4 * 32 * scan_mib,
+    "all scans as bytes": lab.train_count * scan_mib,
+    "all scans as float32": 4 * lab.train_count * scan_mib,
+}
+for name, size in rows.items():
+    print(f"{name:<24}{size:6.1f} MiB")
+
+# %% [markdown] tags=["solution"]
+# The rest of the peak is the training: the model's graph, and the activations of a batch. No pipeline can save those.
+# Decoding runs in parallel in TensorFlow's own code, so the plain loop in Python is no match for it.
+#
+# ## What else would pass
+#
+# - `tf.data.Dataset.list_files(f"{folder}/*/*.jpg")`, with the label taken out of the path. It shuffles the names
+#   itself, and needs the same memory.
+# - `keras.utils.image_dataset_from_directory(folder, image_size=(64, 64), batch_size=32)`. It is one line. Its batches
+#   are floats, four times as large, but there are only a few of them.
+# - `cache()` after the decoding and before `shuffle`. It costs the second line of the table and saves the decoding in
+#   later epochs. A cache of floats would cost the third line, and that is over the budget.
+# - `cache()` between `tf.io.read_file` and `tf.io.decode_jpeg`. It keeps the files as they are, which costs little, but
+#   it decodes in every epoch.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
