@@ -222,7 +222,7 @@ second = np.ones((5000, 10000), dtype="float32")
 # %% [markdown]
 # The peak is not the sum of all arrays that the cell makes. It is the most that exists at one time.
 #
-# ### The rounds beside each other
+# ### The rounds side by side
 
 # %%
 from course_utils import notebook
@@ -383,7 +383,7 @@ print(f"The budget is {lab.budget_mib} MiB.")
 # ## Summary
 #
 # - The peak above the baseline decides whether a run survives, and a moment is enough.
-# - bytes = how many numbers x bytes a number. `float64` is 8, `float32` is 4, `uint8` is 1.
+# - bytes = how many numbers x bytes per number. `float64` is 8, `float32` is 4, `uint8` is 1.
 # - The kernel kills for memory in use, not for memory asked for. Nothing in your program can catch it.
 # - A view costs nothing, and a calculation makes new bytes. `del` before the next array keeps the peak low, if no view
 #   of the first one is left.
@@ -401,7 +401,7 @@ print(f"The budget is {lab.budget_mib} MiB.")
 #
 # - [ ] About 3 MiB :: That is the number of numbers. Each of them takes 4 bytes.
 # - [x] About 11 MiB :: 3 million numbers of 4 bytes are 12 million bytes, and a MiB is a little over a million.
-# - [ ] About 23 MiB :: That would be `float64`, 8 bytes a number.
+# - [ ] About 23 MiB :: That would be `float64`, 8 bytes per number.
 #
 # **2. Your session crashed and there is no traceback. Why?**
 #

@@ -75,7 +75,7 @@ model.compile("adam", "sparse_categorical_crossentropy")
 # epoch. Most people write it like this.
 #
 # How much memory will it need at its peak? Write your number in MiB after `--predict`, in place of the 26 that
-# stands there, and then run the cell. A guess is enough: the card compares it with what was measured.
+# stands there, and then run the cell. A guess is enough: the card compares it with the measured peak.
 
 # %% [markdown]
 # ## Crash
@@ -230,7 +230,7 @@ dataset = keras.utils.image_dataset_from_directory(folder, image_size=(96, 96), 
 history = model.fit(dataset, verbose=0)
 
 # %% [markdown]
-# ### The steps beside each other
+# ### The steps side by side
 
 # %%
 from course_utils import notebook

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Batch size
 #
-# The data set fits in memory, and training is still killed. This time it is the batch. In this lab you find out what a
-# batch costs, fit a line to the costs, and use that line to choose the largest batch that fits before you run it.
+# The data set fits in memory, and training is still killed. This time it is the batch. In this lab you measure the
+# cost of a batch, fit a line to it, and use that line to choose the largest batch that fits before you run it.
 #
 # **Objectives**
 #
@@ -229,7 +229,7 @@ for name, key in (("Resident memory", "resident_mib"), ("Without pages of files"
 # take the maximum. If it still grows from epoch to epoch, look for a leak.
 
 # %% [markdown]
-# ### Step 3: what a batch size does to speed and accuracy
+# ### Step 3: batch size, speed and accuracy
 #
 # A batch that fits is not yet a good one. Here is a model that learns quickly, trained for two epochs at three batch
 # sizes. Speed is measured in the second epoch, when the graph exists. Scans per second tell how long you wait. Scans
@@ -329,7 +329,7 @@ others = {
     "a shuffle buffer of all the pictures": {size: measured(shuffle_buffer, size, "loading") for size in (64, 16)},
 }
 saved = {name: 1 - pair[16].peak_mib / pair[64].peak_mib for name, pair in others.items()}
-print(f"{'what fills the memory':<38}{'batch of 64':>12}{'batch of 16':>12}{'saved':>8}")
+print(f"{'the memory is filled by':<38}{'batch of 64':>12}{'batch of 16':>12}{'saved':>8}")
 for name, pair in others.items():
     print(f"{name:<38}{pair[64].peak_mib:>8.0f} MiB{pair[16].peak_mib:>8.0f} MiB{saved[name]:>8.0%}")
 
@@ -362,7 +362,7 @@ notebook.claims(
         (
             "Half the batch needs half the memory.",
             f"32 instead of 64: {half:.0%} of the peak",
-            "true" if half < 0.53 else "half true: half of what grows with the batch, and all of the rest",
+            "true" if half < 0.53 else "half true: half of the part that grows, and all of the rest",
         ),
         (
             "A model with few parameters needs little memory.",

@@ -283,7 +283,7 @@ history = model.fit(Scans(paths), epochs=2, verbose=0)
 # %% [markdown]
 # Do not forget `super().__init__(**options)`: Keras warns you if that call is missing. Step 5 is about the options.
 #
-# ### Step 4: what has to be shuffled
+# ### Step 4: what to shuffle
 #
 # `fit` has `shuffle=True` as its default, so do you need `on_epoch_end` at all? The files are sorted by class. The cell
 # trains the same model twice, on smaller scans: first in the order of the names, then shuffled by `on_epoch_end`. It
@@ -656,8 +656,8 @@ def train(folder):
 # ## Why it works
 #
 # Between two batches, `Scans` holds {{train_count}} paths and nothing else. `__getitem__` reads 32 scans into a new
-# array, and nobody keeps that array after the step. The pixels stay bytes until they reach the `Rescaling` layer, so
-# even a batch is small. The list that crashed at the start of the lab would hold all scans as floats.
+# array, and that array is free again after the step. The pixels stay bytes until they reach the `Rescaling` layer, so
+# even a batch is small. The list at the start of the lab would hold all scans as floats.
 
 # %% tags=["solution"]
 from course_utils import labs
@@ -686,7 +686,8 @@ for name, size in rows.items():
 # - `np.memmap`: write the scans to a file once, in random order, and cut batches out of it. The file costs disk space,
 #   but its pages do not count as memory that you need.
 # - `Scans(paths, workers=2, max_queue_size=4)`. Each place in the queue costs one more batch, and a batch of bytes is
-#   small. Processes instead of threads cost more: with `use_multiprocessing=True` the margin gets thin.
+#   small. With `use_multiprocessing=True` it is different: each process has memory of its own, and two of them can
+#   already exceed the budget.
 
 # %% [markdown] tags=["summary"]
 # ## Summary

@@ -19,8 +19,8 @@
 # %% [markdown]
 # ## The pictures
 #
-# You train on neat scans and are tested on careless ones: slanted, turned, smaller and off the middle. That is what
-# augmentation is for. You have no careless scans to train on, so you make some from the neat ones while you train.
+# You train on neat scans and are tested on careless ones: slanted, turned, smaller and off the middle. That is the
+# purpose of augmentation. You have no careless scans to train on, so you make some from the neat ones while you train.
 
 # %% mystnb={"image": {"alt": "Two strips of the digits 0 to 9: neat ones above, slanted and shifted ones below."}}
 from IPython.display import display
@@ -348,7 +348,7 @@ notebook.claims(
         (
             "The layers are faster than ImageDataGenerator.",
             f"{speed:.1f} times as many pictures per second",
-            "depends: on cores, and on what you augment" if speed > 0.8 else "false",
+            "depends: on the cores, and on the augmentation" if speed > 0.8 else "false",
         ),
         (
             "Keras 3 has no ImageDataGenerator any more.",
@@ -422,7 +422,7 @@ def train(folder):
 # ## Why it works
 #
 # `image_dataset_from_directory` holds {{train_count}} file names and a few batches. The augmentation makes new pictures
-# out of one batch, and nobody keeps them after the step. Reading at 48 x 48 pixels makes each batch a quarter as large.
+# from one batch, and they are free again after the step. Reading at 48 x 48 pixels makes each batch a quarter as large.
 
 # %% tags=["solution"]
 from course_utils import labs
@@ -466,14 +466,14 @@ print(f"The copy of them that flow keeps: {4 * bytes_mib:.0f} MiB")
 #
 # **1. `x` holds 1 GB of pixels as `uint8`. How much does the process hold after `generator.flow(x, y)`?**
 #
-# - [ ] 1 GB and a batch :: That is what `flow_from_directory` would need, without the 1 GB.
+# - [ ] 1 GB and a batch :: The array is already 1 GB, and the generator makes a copy.
 # - [ ] 2 GB :: The copy is not made of bytes.
 # - [x] 5 GB :: The bytes that you still hold, and a `float32` copy of four times their size.
 #
 # **2. Why does `generator.fit(x)` need more memory than `generator.flow(x, y)`?**
 #
-# - [x] It converts to `float32` and then copies that array, to change it in place :: Both copies are alive at once,
-#   beside your own.
+# - [x] It converts to `float32` and then copies that array, to change it in place :: Both copies exist at once,
+#   next to your own.
 # - [ ] It trains the model on all pictures at once :: It trains nothing. It takes the mean and the like.
 # - [ ] It keeps augmented pictures :: Not unless you ask for it with `augment=True`, and then it needs more again.
 #

@@ -215,7 +215,7 @@ for name, classes in small_buffer.values.items():
 # - `plain_loop`: `load_img` and `img_to_array`, one after the other, stacked into batches;
 # - `one_at_a_time`: step 2, where `map` works on one picture at a time, in TensorFlow's own code;
 # - `parallel`: with `num_parallel_calls`, and with `prefetch`, so that the next batch is ready in time;
-# - `cast_batches`: the cast and the division moved behind `batch`, once for 32 pictures;
+# - `cast_batches`: the cast and the division moved after `batch`, once for 32 pictures;
 # - `bytes_only`: no cast at all, since the model can begin with a `Rescaling` layer.
 
 
@@ -250,7 +250,7 @@ for way, rate in speed.values.items():
     print(f"{way:<16}{rate:>8,.0f} images per second, {rate / speed.values['plain_loop']:4.1f} times the plain loop")
 
 # %% [markdown]
-# Figures like these depend on the machine and on what else it is doing. Here the loop does nothing with a batch, the
+# Figures like these depend on the machine and on its other work. Here the loop does nothing with a batch, the
 # pictures are small, and there may be only two cores, so reading in parallel may gain nothing. It pays when decoding is
 # heavy and a training step runs at the same time. The order matters in three more ways:
 # `batch` before `shuffle` shuffles whole batches, `repeat` before `shuffle` mixes epochs, and `cache` keeps the result
@@ -428,7 +428,7 @@ for _ in range(2):
 report(images_per_second=round(best))
 
 # %% [markdown]
-# ### The steps beside each other
+# ### The steps side by side
 
 # %%
 steps = {
@@ -618,7 +618,7 @@ for name, size in rows.items():
 #
 # - [x] After decoding, before the cast :: It keeps bytes, and the cast happens again for each batch, cheaply.
 # - [ ] After the cast, so that it is not repeated :: It keeps floats, which are four times as large.
-# - [ ] At the very end, behind `batch` and `prefetch` :: It keeps floats there, and every epoch gets the same batches.
+# - [ ] At the very end, after `batch` and `prefetch` :: It keeps floats there, and every epoch gets the same batches.
 #
 # **3. Training has plenty of memory left but the GPU waits. What do you try first?**
 #

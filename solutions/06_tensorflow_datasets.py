@@ -19,7 +19,7 @@
 # %% [markdown]
 # ## Before you begin
 #
-# TFDS needs the package `tensorflow-metadata`. The version in Colab may be too new for the `protobuf` beside it. Then
+# TFDS needs the package `tensorflow-metadata`. The version in Colab may be too new for the `protobuf` there. Then
 # `import tensorflow_datasets` shows a long message, seems to work, and leaves you an empty module: "no attribute
 # 'ImageFolder'". The next cell fixes that in Colab, and does nothing elsewhere.
 
@@ -379,7 +379,7 @@ else:
         break
 
 # %% [markdown]
-# ### The steps beside each other
+# ### The steps side by side
 
 # %%
 steps = {
