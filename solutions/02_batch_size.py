@@ -487,12 +487,13 @@ for batch_size in (32, 128, 512):
 #
 # ## What else would pass
 #
-# - A batch of 64, with an epoch or two more. Each picture costs the same as before, so the batch costs twice as much.
-# - A batch of 16, with an epoch less. It needs the least memory, and its many small steps take longer.
+# - A batch of 64 with one epoch more. Each picture costs the same as before, so the activations cost twice as much.
+# - A batch of 8 with two epochs. It needs the least memory, and two epochs give as many steps as eight epochs at a
+#   batch of 32.
 # - `keras.utils.image_dataset_from_directory` with a batch of 32. Then the data set is not in memory at all, and its
-#   two copies are saved, but reading takes time in each epoch.
-# - `strides=2` in the first convolution. It makes the widest outputs a quarter as large, and the step faster. That
-#   leaves room for a larger batch, and for more epochs within the time.
+#   two copies are saved, but the files are read again in each epoch.
+# - `strides=2` in the first convolution. Its output is then a quarter as large, and a step is faster. That makes room
+#   for a batch of 64 and for six epochs.
 
 # %% [markdown] tags=["summary"]
 # ## Summary

@@ -353,7 +353,7 @@ notebook.claims(
         (
             "Keras 3 has no ImageDataGenerator any more.",
             f"keras.preprocessing.image has it: {default_size.values['new_name']}; "
-            f"the cell above has it from tf.keras and {default_size.status}",
+            f"the cell above uses that of tf.keras and {default_size.status}",
             "false" if default_size.values["new_name"] else "half true: it is still in tf.keras, deprecated",
         ),
     ]
