@@ -196,7 +196,7 @@ def test_check_names_the_file_and_the_reason(course: Path) -> None:
     generate(course)
     edit(course, "# ## Predict\n", "# ## Predict first\n")
     reasons = check(course)
-    assert len(reasons) == 1 and all("cell 6 differs from its source" in reason for reason in reasons)
+    assert len(reasons) == 1 and all("cell 9 differs from its source" in reason for reason in reasons)
 
     generate(course)
     path = course / "labs" / f"{NAME}.ipynb"
