@@ -36,7 +36,8 @@ def fingerprint(lab: labs.LabSpec) -> str:
     """A hash of what the figures of a lab depend on within the lab itself; its prose and its hints are not among it."""
     parts = [repr(rules(lab)), crash_cell(lab)]
     parts += [text for kind in ("labs", "solutions") for _, text in answer(ROOT / kind / f"{lab.name}.ipynb")]
-    parts += [path.read_text("utf-8") for path in wrong_answers(lab)]
+    # The two comment lines above a wrong answer are prose too.
+    parts += [path.read_text("utf-8").split("\n", 2)[2] for path in wrong_answers(lab)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
