@@ -121,7 +121,7 @@ def test_a_solution_shows_each_wrong_answer_with_its_measured_verdict(course: Pa
     cells = notebooks(course)[0].cells
     last = cells[-1].source
     assert last.startswith("## Typical wrong answers\n") and last.count("<details>") == 4 == last.count("</details>")
-    assert "<b>Inaccurate.</b> Fits in memory at the cost of accuracy" in last and "# expected" not in last
+    assert "<b>Not accurate enough.</b> Fits in memory at the cost of accuracy" in last and "# expected" not in last
     measured = {"wrong_answers": [{"name": "a_tenth_of_the_data", "verdict": "over_budget", "score": 84.8}]}
     (course / "book" / "measured").mkdir(parents=True)
     (course / "book" / "measured" / "01.json").write_text(json.dumps(measured))
