@@ -16,7 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_utils import scans
+from course_utils import labs, scans
+from course_utils.grading import grade_source
+
+
+SMALL = {"function": "train", "train_count": 30, "hidden_count": 10}
 
 
 @pytest.fixture(autouse=True)
@@ -290,3 +294,28 @@ def test_the_drawing_processes_end_with_the_drawing():
     )
     output, complaint = in_another_process(code).communicate()
     assert output.strip() == "[]", complaint
+
+
+def test_an_answer_that_spoils_the_training_pictures_spoils_them_for_nobody_else():
+    spoiling = (
+        "from PIL import Image\n"
+        "def train(folder):\n"
+        "    for path in folder.glob('*/*.jpg'):\n"
+        "        path.chmod(0o644)\n"
+        "        Image.open(path).resize((8, 8)).save(path)\n"
+        "    return Image.open(path).size\n"
+        "def predict(model, paths): return [model[0]] * len(paths)\n"
+    )
+    looking = (
+        "from PIL import Image\n"
+        "def train(folder):\n"
+        "    sizes = {Image.open(path).size for path in folder.glob('*/*.jpg')}\n"
+        "    if sizes != {(32, 32)}: raise ValueError(f'pictures of {sizes}')\n"
+        "    return sizes\n"
+        "def predict(model, paths): return [0] * len(paths)\n"
+    )
+    first = grade_source([("graded cell", spoiling)], labs.get("11").model_copy(update=SMALL))
+    assert first.verdict == "inaccurate", first.message
+    with pytest.warns(UserWarning, match="drawn again"):
+        second = grade_source([("graded cell", looking)], labs.get("11").model_copy(update=SMALL))
+    assert second.verdict == "inaccurate", second.message
