@@ -9,7 +9,6 @@ wrong answers changed since. Returns 1 where a lab has less room than it must ha
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import datetime
 import hashlib
 import json
@@ -35,9 +34,9 @@ LARGEST_SHARE_OF_BUDGET, LARGEST_SHARE_OF_TIME, FEWEST_DEVIATIONS = 0.7, 0.5, 3
 def fingerprint(lab: labs.LabSpec) -> str:
     """A hash of what the figures of a lab depend on within the lab itself; its prose and its hints are not among it."""
     rules = {
-        field.name: getattr(lab, field.name)
-        for field in dataclasses.fields(lab)
-        if field.name not in PROSE and getattr(lab, field.name) != field.default
+        name: getattr(lab, name)
+        for name, field in labs.LabSpec.model_fields.items()
+        if name not in PROSE and getattr(lab, name) != field.default
     }
     parts = [repr(sorted(rules.items())), crash_cell(lab)]
     parts += [text for kind in ("labs", "solutions") for _, text in answer(ROOT / kind / f"{lab.name}.ipynb")]
@@ -146,7 +145,7 @@ def main() -> int:
     options = parser.parse_args()
     MEASURED.mkdir(exist_ok=True)
     narrow = False
-    for lab in [labs.get(number) for number in options.numbers] or labs.all():
+    for lab in [labs.get(number) for number in options.numbers] or labs.specs():
         path = MEASURED / f"{lab.number}.json"
         found = json.loads(path.read_text("utf-8")) if path.exists() else {}
         if not (options.changed and found.get("fingerprint") == fingerprint(lab)):

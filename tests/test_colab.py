@@ -22,7 +22,7 @@ from course_utils import labs
 
 ROOT = Path(__file__).resolve().parent.parent
 FOR_THE_SITE = "# The site and the tests."
-LABS = labs.all()
+LABS = labs.specs()
 
 
 def colab_python() -> str:

@@ -19,7 +19,6 @@ from PIL import Image
 from course_utils import labs, scans
 from course_utils.grading import grade_source
 
-
 SMALL = {"function": "train", "train_count": 30, "hidden_count": 10}
 
 

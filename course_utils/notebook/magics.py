@@ -143,7 +143,7 @@ class CourseMagics(Magics):
         words = line.split()
         if words[:1] == ["progress"] and len(words) == 1:
             progress = Progress()
-            show(progress_card(progress.labs, labs.all(), short(progress.path), progress.warning))
+            show(progress_card(progress.labs, labs.specs(), short(progress.path), progress.warning))
         elif words[:1] == ["hint"] and len(words) == 2:
             self._hint(find_lab(words[1]))
         elif words[:1] == ["submit"] and len(words) == 2:
