@@ -149,7 +149,7 @@ def main() -> int:
     options = parser.parse_args()
     MEASURED.mkdir(exist_ok=True)
     narrow = False
-    for lab in [labs.get(number) for number in options.numbers] or labs.all():
+    for lab in [labs.get(number) for number in options.numbers] or labs.specs():
         path = MEASURED / f"{lab.number}.json"
         found = json.loads(path.read_text("utf-8")) if path.exists() else {}
         if not (options.changed and found.get("fingerprint") == fingerprint(lab)):
