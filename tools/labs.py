@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-
-from tools import ROOT
 from tools import ROOT
 from tools.lint import lint
 from tools.notebooks import check, generate
