@@ -537,7 +537,7 @@ for batch_size in (32, 128, 512):
 #
 # - [ ] Keras keeps the activations of all steps :: Then the number would grow with every batch.
 # - [x] The process keeps the freed memory for the next step :: Giving it back and asking again would take time.
-# - [ ] `psutil` shows the highest value since the start :: It shows what the process holds at that moment.
+# - [ ] `psutil` shows the highest value since the start :: It shows the memory of the process at that moment.
 
 # %% tags=["versions"]
 notebook.versions(seed=0)
