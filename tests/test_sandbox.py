@@ -450,7 +450,7 @@ def test_graph_functions_find_their_source() -> None:
 @pytest.mark.parametrize(
     ("said", "statuses"),
     [
-        ("""inside._channel.sendall(b"\\xff\\xff\\xff\\xff" + b"x" * 1000)""", ("died", "raised")),
+        ("""inside.channel.sendall(b"\\xff\\xff\\xff\\xff" + b"x" * 1000)""", ("died", "raised")),
         ("""inside.send({"type": "end", "status": ["finished"], "frames": 3, "kinds": 7})""", ("died", "raised")),
         (
             """inside.send({"type": "end", "status": "raised", "frames": [[1]], "reasons": 3, "kinds": [[]]})""",
@@ -471,9 +471,9 @@ def test_a_flood_of_questions_does_not_hold_up_the_watcher(level: str) -> None:
         textwrap.dedent(
             """
             import json, time
-            from course_utils.sandbox import inside
+            from course_utils.sandbox import framing, inside
             body = json.dumps({"type": "exchange"}).encode()
-            inside._channel.sendall((inside.HEADER.pack(len(body)) + body) * 500)
+            inside.channel.sendall((framing.HEADER.pack(len(body)) + body) * 500)
             time.sleep(600)
             """
         ),

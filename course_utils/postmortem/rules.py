@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from course_utils import causes
-from course_utils.sandbox.outcome import Where
+from course_utils import causes, units
+from course_utils.postmortem.evidence import Where
 
 
 def is_gpu_memory(kinds: Sequence[str], text: str) -> bool:
@@ -30,7 +30,7 @@ def copied(source: str, live: Sequence[dict]) -> str:
     for name in (name for match in COPYING.finditer(source) for name in match.groups() if name):
         for item in live:
             if item["name"] == name:
-                return f"one array of everything in `{name}` ({item['what']}): about {item['mib']:,.0f} MiB more"
+                return f"one array of everything in `{name}` ({item['what']}): about {units.mib(item['mib'])} more"
     return ""
 
 
