@@ -91,17 +91,17 @@ def measure(lab: labs.LabSpec) -> dict[str, Any]:
         record = grade_source(seeded, lab, seed=seed)
         records.append(record)
         print(
-            f"lab {lab.number} seed {seed}: {record['verdict']:<12} {record['peak_mib'] or 0:6.0f} MiB  "
-            f"accuracy {record['accuracy'] or 0:.3f}  {record['seconds'] or 0:5.1f} s",
+            f"lab {lab.number} seed {seed}: {record.verdict:<12} {record.peak_mib or 0:6.0f} MiB  "
+            f"accuracy {record.accuracy or 0:.3f}  {record.seconds or 0:5.1f} s",
             flush=True,
         )
-    accuracies = [record["accuracy"] or 0.0 for record in records]
+    accuracies = [record.accuracy or 0.0 for record in records]
     starter = grade_source(answer(ROOT / "labs" / f"{lab.name}.ipynb"), lab)
     wrong = []
     for path in wrong_answers(lab):
         record = grade_source([(path.name, path.read_text("utf-8"))], lab)
-        wrong.append({"name": path.stem, "verdict": record["verdict"], "score": record["score"]})
-        print(f"lab {lab.number} {path.stem}: {record['verdict']}", flush=True)
+        wrong.append({"name": path.stem, "verdict": record.verdict, "score": record.score})
+        print(f"lab {lab.number} {path.stem}: {record.verdict}", flush=True)
     return {
         "lab": lab.number,
         "fingerprint": fingerprint(lab),
@@ -109,15 +109,15 @@ def measure(lab: labs.LabSpec) -> dict[str, Any]:
         "versions": versions(),
         "method": records[0]["method"],
         "crash": crash(lab),
-        "verdicts": [record["verdict"] for record in records],
-        "peak_mib": max(record["peak_mib"] or 0.0 for record in records),
+        "verdicts": [record.verdict for record in records],
+        "peak_mib": max(record.peak_mib or 0.0 for record in records),
         "budget_mib": lab.budget_mib,
         "accuracy_mean": round(statistics.mean(accuracies), 4),
         "accuracy_deviation": round(statistics.stdev(accuracies), 4),
         "floor": lab.floor,
-        "seconds": max(record["seconds"] or 0.0 for record in records),
+        "seconds": max(record.seconds or 0.0 for record in records),
         "time_limit": lab.time_limit,
-        "starter": starter["verdict"],
+        "starter": starter.verdict,
         "wrong_answers": wrong,
     }
 

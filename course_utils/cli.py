@@ -35,27 +35,6 @@ WIDE = 120  # columns from which the messages fit into the table
 
 
 @application.command()
-def labs(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; say what is out of date.")] = False,
-) -> None:
-    """Write the notebooks of every lab from solutions/, and hold the labs to their form."""
-    from course_utils import authoring
-
-    root = Path.cwd()
-    if not (root / "solutions").is_dir():
-        _stop("There is no solutions/ here: run this in the folder of the course.")
-    with _one_sentence(authoring.SourceError):
-        findings = authoring.check(root) if check else []
-        for path in [] if check else authoring.generate(root):
-            print(f"wrote {path.relative_to(root)}" if path.exists() else f"removed {path.relative_to(root)}")
-        findings += authoring.lint(root)
-    for finding in findings:
-        print(finding, file=sys.stderr)
-    if findings:
-        raise typer.Exit(1)
-
-
-@application.command()
 def grade(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Submissions, or folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for results; an earlier run there is resumed.")],
@@ -105,7 +84,7 @@ def grade(
     screen = Console()
     screen.print(_table(records, screen.width))
     print("Written: " + ", ".join(str(path) for path in written))
-    failed = [record for record in records if record["message"].startswith(many.FAILED)]
+    failed = [record for record in records if record.message.startswith(many.FAILED)]
     if failed:
         _stop(f"{len(failed)} could not be graded, first {failed[0]['submission']}: {failed[0]['message']}")
 
@@ -215,15 +194,15 @@ def explain(
 
 def _show(record: Record) -> None:
     """What the learner sees."""
-    lab = f"Lab {record['lab']}" if record["lab"] else Path(record["submission"]).name
-    print(f"{lab}: {record['verdict'].replace('_', ' ')}, {record['score']:g} of 100 points")
-    print(record["message"])
-    if where := record["where"]:
-        print(f"Where: {where['cell']}, line {where['line']}: {where['source']}")
-    if record["peak_mib"] is not None:
+    lab = f"Lab {record.lab}" if record.lab else Path(record.submission).name
+    print(f"{lab}: {record.verdict.replace('_', ' ')}, {record.score:g} of 100 points")
+    print(record.message)
+    if where := record.where:
+        print(f"Where: {where.cell}, line {where.line}: {where.source}")
+    if record.peak_mib is not None:
         print(
-            f"Measured by {record['method']} in {record['seconds']:.0f} s: peak {record['peak_mib']:.0f} of "
-            f"{record['budget_mib']:.0f} MiB above a baseline of {record['baseline_mib']:.0f} MiB"
+            f"Measured by {record.method} in {record.seconds:.0f} s: peak {record.peak_mib:.0f} of "
+            f"{record.budget_mib:.0f} MiB above a baseline of {record.baseline_mib:.0f} MiB"
         )
 
 
@@ -239,13 +218,13 @@ def _table(records: list[Record], width: int) -> Table:
     wide = width >= WIDE
     if wide:
         table.add_column("Message", overflow="fold")
-    for record in sorted(records, key=lambda record: (record["student"], record["lab"])):
-        peak, accuracy = record["peak_mib"], record["accuracy"]
-        figures = f"{record['score']:.1f}", "" if peak is None else f"{peak:.0f}"
+    for record in sorted(records, key=lambda record: (record.student, record.lab)):
+        peak, accuracy = record.peak_mib, record.accuracy
+        figures = f"{record.score:.1f}", "" if peak is None else f"{peak:.0f}"
         share = "" if accuracy is None else f"{accuracy:.1%}"
-        cells = (record["student"], record["lab"], record["verdict"], *figures, share)
+        cells = (record.student, record.lab, record.verdict, *figures, share)
         # Text, not str: brackets in what a learner wrote are no markup.
-        table.add_row(*(Text(cell) for cell in (*cells, *([record["message"]] if wide else []))))
+        table.add_row(*(Text(cell) for cell in (*cells, *([record.message] if wide else []))))
     return table
 
 

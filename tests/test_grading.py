@@ -18,6 +18,7 @@ import jsonschema
 import numpy as np
 import pytest
 from conftest import cannot_be_tested
+from pydantic import ValidationError
 from test_grading_submission import TRAIN, code, notebook
 
 from course_utils import labs, sandbox, scans
@@ -137,17 +138,23 @@ def test_memory_over_the_budget_costs_points_in_proportion(graded):
 
 def test_every_record_is_valid(graded):
     for one in graded.values():
-        record.validate(one)
+        jsonschema.validate(one, record.schema())
+        assert record.Record.model_validate(one).model_dump(mode="json") == one
     with pytest.raises(jsonschema.ValidationError):
-        record.validate(graded["solution"] | {"verdict": "fine"})
+        jsonschema.validate(graded["solution"] | {"verdict": "fine"}, record.schema())
     with pytest.raises(jsonschema.ValidationError):
-        record.validate({name: value for name, value in graded["solution"].items() if name != "trace"})
+        lacking = {name: value for name, value in graded["solution"].items() if name != "trace"}
+        jsonschema.validate(lacking, record.schema())
+    with pytest.raises(ValidationError):
+        record.Record(verdict="passed", message="It fits.", accuracy=87.3)
+    with pytest.raises(ValidationError, match="frozen"):
+        record.Record(verdict="passed", message="It fits.").verdict = "raised"
 
 
 def test_an_endless_loop_runs_out_of_time():
     cells = [("graded cell", "def train(folder):\n    while True:\n        pass")]
     one = grade_source(cells, dataclasses.replace(LAB, time_limit=1))
-    assert one["verdict"] == "timed_out" and one["where"]["line"] in (2, 3)
+    assert one.verdict == "timed_out" and one.where.line in (2, 3)
 
 
 def test_the_strongest_isolation_grades_too_and_shows_no_labels():
@@ -164,7 +171,7 @@ def predict(model, paths):
     if why := sandbox.unavailable("bwrap"):
         cannot_be_tested(why)
     one = grade_source([("graded cell", spying)], LAB, isolation="bwrap")
-    assert (one["verdict"], one["isolation"]) == ("inaccurate", "bwrap"), one["message"]
+    assert (one.verdict, one.isolation) == ("inaccurate", "bwrap"), one.message
 
 
 def test_isolation_is_never_lowered(monkeypatch):
@@ -308,10 +315,10 @@ ZEROS = "def predict(file, paths): return [0] * len(paths)\n"
 )
 def test_a_compressed_model_is_graded_on_what_serving_it_needs(source, verdict, words):
     one = grade_source([("graded cell", source)], COMPRESS)
-    assert one["verdict"] == verdict, one["message"]
-    assert words in one["message"]
+    assert one.verdict == verdict, one.message
+    assert words in one.message
     if verdict in ("over_budget", "inaccurate"):
-        assert one["peak_mib"] < 32 and one["score"] <= 50.1
+        assert one.peak_mib < 32 and one.score <= 50.1
 
 
 def test_predictions_are_taken_in_any_honest_form():
@@ -338,7 +345,7 @@ def test_the_peak_survives_thinning():
     trace = [(index / 100, 1.0) for index in range(5000)]
     trace[1234] = (12.34, 99.0)
     thin = record.thinned(trace)
-    assert len(thin) <= record.TRACE_POINTS and [12.34, 99.0] in thin
+    assert len(thin) <= record.TRACE_POINTS and (12.34, 99.0) in thin
 
 
 def test_secret_seeds_differ():
@@ -383,9 +390,10 @@ def test_identical_answers_are_run_once_and_graded_alike(tmp_path):
         tasks += [(one, answer) for answer in one.answers]
     grades = many.Grades(tmp_path / "grades.sqlite")
     first, second = many.grade_many(tasks, grades, isolation="process", seed=0, jobs=2)
-    assert [first["student"], second["student"]] == ["ada", "bob"]
-    assert first["verdict"] == "raised"
-    assert {**first, "student": "", "submission": ""} == {**second, "student": "", "submission": ""}
+    assert [first.student, second.student] == ["ada", "bob"]
+    assert first.verdict == "raised"
+    same = {"student": "", "submission": ""}
+    assert first.model_copy(update=same) == second.model_copy(update=same)
 
 
 def test_a_lab_that_asks_for_something_else_is_graded_anew(tmp_path, monkeypatch):
@@ -393,7 +401,7 @@ def test_a_lab_that_asks_for_something_else_is_graded_anew(tmp_path, monkeypatch
     (answer,) = one.answers
     grades = many.Grades(tmp_path / "grades.sqlite")
     asked = {"isolation": "process", "seed": 0}
-    grades.put(many.key((one, answer), **asked), record.make(verdict="passed", message="It fits."))
+    grades.put(many.key((one, answer), **asked), record.Record(verdict="passed", message="It fits."))
     assert grades.get(many.key((one, answer), **asked))
     monkeypatch.setattr(labs, "_read", lambda: {"01": dataclasses.replace(LAB, budget_mib=LAB.budget_mib - 1)})
     assert grades.get(many.key((one, answer), **asked)) is None

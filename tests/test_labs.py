@@ -34,15 +34,15 @@ def graded_cells(path: Path, lab: labs.LabSpec) -> submission.Cells:
 @pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)
 def test_the_solution_passes_with_room_to_spare(lab: labs.LabSpec) -> None:
     record = grade_source(graded_cells(ROOT / "solutions" / f"{lab.name}.ipynb", lab), lab)
-    assert record["verdict"] == "passed", record["message"]
-    assert record["peak_mib"] <= 0.7 * lab.budget_mib
-    assert record["seconds"] <= 0.5 * lab.time_limit
+    assert record.verdict == "passed", record.message
+    assert record.peak_mib <= 0.7 * lab.budget_mib
+    assert record.seconds <= 0.5 * lab.time_limit
 
 
 @pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)
 def test_the_starter_is_not_attempted(lab: labs.LabSpec) -> None:
     record = grade_source(graded_cells(ROOT / "labs" / f"{lab.name}.ipynb", lab), lab)
-    assert (record["verdict"], record["score"]) == ("not_attempted", 0)
+    assert (record.verdict, record.score) == ("not_attempted", 0)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def test_a_wrong_answer_gets_its_verdict(path: Path, graded: dict[Path, Future])
     expected = EXPECTED.match(path.read_text(encoding="utf-8"))
     assert expected, f"{path} must start with a line such as `# expected: out_of_memory`"
     record = graded[path].result()
-    assert record["verdict"] == expected[1], record["message"]
-    assert record["score"] < 100
+    assert record.verdict == expected[1], record.message
+    assert record.score < 100
 
 
 @pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)

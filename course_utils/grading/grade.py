@@ -14,7 +14,7 @@ from typing import Any
 from course_utils import labs, sandbox, scans
 from course_utils.grading import score
 from course_utils.grading.examiner import Examiner
-from course_utils.grading.record import Record, make
+from course_utils.grading.record import Record
 from course_utils.grading.submission import Answer, Cells, Submission, code_problem, untouched
 from course_utils.labs import LabSpec
 from course_utils.sandbox import Listener
@@ -96,10 +96,10 @@ def grade_source(
     asked = {"budget_mib": lab.budget_mib, "floor": lab.floor, "time_limit": lab.time_limit}
     problem, where = code_problem(cells)
     if problem:
-        return make(verdict="rejected", message=_sentence(problem), where=where, **identity, **asked)
+        return Record(verdict="rejected", message=_sentence(problem), where=where, **identity, **asked)
     if untouched(cells, lab.function):
         message = f"Lab {lab.number} is not attempted yet: write {lab.function} in the graded cell."
-        return make(verdict="not_attempted", message=message, **identity, **asked)
+        return Record(verdict="not_attempted", message=message, **identity, **asked)
     isolation = isolation_level(isolation)
     try:
         training = scans.load("train", count=lab.train_count, size=lab.image_size)
@@ -129,7 +129,7 @@ def grade_source(
             )
     verdict, points, message = judge(outcome, examiner, lab)
     line = outcome.where if verdict == outcome.status else None
-    return make(
+    return Record(
         verdict=verdict,
         message=message,
         score=points,
@@ -154,7 +154,7 @@ def grade_answer(submission: Submission, answer: Answer, *, isolation: str, seed
         "student": submission.student,
     }
     if answer.problem:
-        return make(verdict="rejected", message=answer.problem, where=answer.where, lab=answer.lab, **identity)
+        return Record(verdict="rejected", message=answer.problem, where=answer.where, lab=answer.lab, **identity)
     lab = labs.get(answer.lab)
     return grade_source(answer.cells, lab, isolation=isolation, seed=seed, **identity, **watch)
 

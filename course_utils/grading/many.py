@@ -12,7 +12,7 @@ from pathlib import Path
 
 from course_utils import __version__, labs
 from course_utils.grading.grade import CannotGrade, grade_answer
-from course_utils.grading.record import SCHEMA, Record, clean, make
+from course_utils.grading.record import SCHEMA, Record, clean
 from course_utils.grading.submission import Answer, Submission
 
 Task = tuple[Submission, Answer]
@@ -38,12 +38,12 @@ class Grades:
 
     def get(self, key: str) -> Record | None:
         row = self.connection.execute("SELECT record FROM grades WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+        return Record.model_validate_json(row[0]) if row else None
 
     def put(self, key: str, record: Record) -> None:
         try:
             with self.connection:
-                self.connection.execute("INSERT OR REPLACE INTO grades VALUES (?, ?)", (key, json.dumps(record)))
+                self.connection.execute("INSERT OR REPLACE INTO grades VALUES (?, ?)", (key, record.model_dump_json()))
         except sqlite3.Error as error:
             raise CannotGrade(f"Cannot write grades.sqlite ({error}): free some space and run this again.") from None
 
@@ -110,7 +110,7 @@ def grade_many(tasks: Iterable[Task], grades: Grades, *, isolation: str, seed: i
 
 def _for_student(record: Record, task: Task) -> Record:
     """The record of an answer as that of this student."""
-    return {**record, "student": clean(task[0].student), "submission": clean(task[0].path)}
+    return record.model_copy(update={"student": clean(task[0].student), "submission": clean(task[0].path)})
 
 
 FAILED = "The grader failed on this submission"
@@ -119,7 +119,7 @@ FAILED = "The grader failed on this submission"
 def _failed(task: Task, error: Exception) -> Record:
     submission, answer = task
     message = f"{FAILED} ({type(error).__name__}: {error}): run the same command again."
-    return make(
+    return Record(
         verdict="rejected",
         message=message,
         lab=answer.lab,

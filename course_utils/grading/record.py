@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import metadata, resources
-from typing import Any, TypedDict
+from importlib import metadata
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 SCHEMA = 1
 TRACE_POINTS = 300
 
-VERDICTS = (
+Verdict = Literal[
     "passed",
     "over_budget",
     "inaccurate",
@@ -24,82 +25,8 @@ VERDICTS = (
     "died",
     "not_attempted",
     "rejected",
-)
-
-
-class Where(TypedDict):
-    """The last line of the learner's code that was executing. ``line`` counts from 1 within ``cell``."""
-
-    cell: str
-    line: int
-    source: str
-
-
-class Record(TypedDict):
-    """One graded answer. Figures are None where nothing ran; ``accuracy`` and ``floor`` are shares of 1."""
-
-    schema: int
-    submission: str
-    sha256: str
-    student: str
-    lab: str
-    verdict: str
-    score: float
-    peak_mib: float | None
-    budget_mib: float | None
-    baseline_mib: float | None
-    accuracy: float | None
-    floor: float | None
-    seconds: float | None
-    time_limit: float | None
-    method: str
-    isolation: str
-    message: str
-    where: Where | None
-    trace: list[list[float]]
-    versions: dict[str, str]
-    graded_at: str
-
-
-def make(*, verdict: str, message: str, where: dict[str, Any] | None = None, **fields: Any) -> Record:
-    """A valid record; fields that are not given are empty.
-
-    Raises:
-        jsonschema.ValidationError: a field is not what the schema says.
-    """
-    record: dict[str, Any] = {
-        "schema": SCHEMA,
-        "submission": "",
-        "sha256": "",
-        "student": "",
-        "lab": "",
-        "verdict": verdict,
-        "score": 0.0,
-        **dict.fromkeys(("peak_mib", "budget_mib", "baseline_mib", "accuracy", "floor", "seconds", "time_limit"), None),
-        "method": "",
-        "isolation": "",
-        "message": clean(message, 2000),
-        "where": None,
-        "trace": [],
-        "versions": versions(),
-        "graded_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    if where:
-        record["where"] = {
-            "cell": clean(where["cell"], 200),
-            "line": int(where["line"]),
-            "source": clean(where["source"], 300),
-        }
-    record.update(fields)
-    record["submission"], record["student"] = clean(record["submission"]), clean(record["student"])
-    record["trace"] = thinned(record["trace"])
-    validate(record)
-    return record  # type: ignore[return-value]
-
-
-def validate(record: Any) -> None:
-    """Raise jsonschema.ValidationError where a record breaks the schema."""
-    _validator().validate(record)
+]
+VERDICTS: tuple[str, ...] = get_args(Verdict)
 
 
 def clean(text: object, limit: int = 1000) -> str:
@@ -109,9 +36,9 @@ def clean(text: object, limit: int = 1000) -> str:
     return whole if len(whole) <= limit else whole[: limit - 1] + "…"
 
 
-def thinned(trace: Sequence[Sequence[float]], points: int = TRACE_POINTS) -> list[list[float]]:
-    """At most ``points`` samples; of each stretch the highest stays, so that the peak survives."""
-    samples = [[round(float(seconds), 3), round(float(mib), 1)] for seconds, mib in trace]
+def thinned(trace: Sequence[Sequence[float]], points: int = TRACE_POINTS) -> list[tuple[float, float]]:
+    """At most ``points`` samples; the highest of each stretch stays, so that the peak survives."""
+    samples = [(round(float(seconds), 3), round(float(mib), 1)) for seconds, mib in trace]
     if len(samples) <= points:
         return samples
     edges = [len(samples) * index // points for index in range(points + 1)]
@@ -132,14 +59,67 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _line(limit: int) -> BeforeValidator:
+    return BeforeValidator(functools.partial(clean, limit=limit))
+
+
+Text = Annotated[str, _line(1000)]
+Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Sample = tuple[float, float]
+
+
+class Where(BaseModel):
+    """The last line of the learner's code that was executing. ``line`` counts from 1 within ``cell``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cell: Annotated[str, _line(200)]
+    line: int = Field(ge=0)
+    source: Annotated[str, _line(300)]
+
+
+class Record(BaseModel):
+    """One graded answer. Figures are None where nothing ran. A change that breaks readers raises ``schema``.
+
+    Raises:
+        pydantic.ValidationError: a field is not what it must be.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", serialize_by_alias=True, json_schema_serialization_defaults_required=True
+    )
+
+    schema_version: Literal[1] = Field(SCHEMA, alias="schema")
+    submission: Text = Field("", description="The file, as found; empty for an answer graded in a notebook.")
+    sha256: str = Field("", pattern="^([0-9a-f]{64})?$", description="Of the file; empty if it could not be read.")
+    student: Text = ""
+    lab: str = Field("", pattern="^([0-9]{2})?$", description="Empty if the file names none.")
+    verdict: Verdict
+    score: float = Field(0.0, ge=0, le=100)
+    peak_mib: Figure | None = Field(None, description="The most memory of the run above its baseline.")
+    budget_mib: Figure | None = Field(None, description="The peak that the lab allows.")
+    baseline_mib: Figure | None = Field(None, description="Memory before the learner's code ran.")
+    accuracy: Share | None = Field(None, description="On the hidden images, as a share of 1.")
+    floor: Share | None = Field(None, description="The accuracy that the lab asks for, as a share of 1.")
+    seconds: Figure | None = None
+    time_limit: Figure | None = None
+    method: str = Field("", description="How memory was read.")
+    isolation: Literal["", "process", "user", "bwrap"] = ""
+    message: Annotated[str, _line(2000), Field(min_length=1)] = Field(
+        description="What happened, in a sentence for the learner."
+    )
+    where: Where | None = None
+    trace: Annotated[tuple[Sample, ...], BeforeValidator(thinned)] = Field(
+        (), description="Seconds, and MiB above the baseline."
+    )
+    versions: dict[str, str] = Field(default_factory=versions)
+    graded_at: str = Field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"),
+        json_schema_extra={"format": "date-time"},
+    )
+
+
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a record."""
-    text = resources.files("course_utils.grading").joinpath("record.schema.json").read_text("utf-8")
-    return json.loads(text)
-
-
-@functools.cache
-def _validator() -> Any:
-    import jsonschema
-
-    return jsonschema.Draft202012Validator(schema())
+    """The JSON Schema of a record as results.json holds it."""
+    return Record.model_json_schema(mode="serialization")

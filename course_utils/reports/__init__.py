@@ -12,13 +12,13 @@ from course_utils.reports import scatter, tables
 REPORTS: dict[str, Callable[[Sequence[Record]], str]] = {
     "results.json": tables.as_json,
     "results.csv": tables.as_csv,
-    "memory-accuracy.svg": scatter.as_svg,
+    "memory-accuracy.svg": lambda records: scatter.as_svg([dict(record) for record in records]),
 }
 
 
 def write(records: Sequence[Record], folder: Path) -> list[Path]:
     """Write every report into ``folder``, each whole or not at all; returns the files."""
-    ordered = sorted(records, key=lambda record: (record["student"], record["lab"], record["submission"]))
+    ordered = sorted(records, key=lambda record: (record.student, record.lab, record.submission))
     written = []
     for name, render in REPORTS.items():
         path = folder / name

@@ -33,7 +33,7 @@ COLUMNS = (
 
 def as_json(records: Sequence[Record]) -> str:
     """A list of records, whole."""
-    return json.dumps(records, indent=1) + "\n"
+    return json.dumps([record.model_dump(mode="json") for record in records], indent=1) + "\n"
 
 
 def as_csv(records: Sequence[Record]) -> str:
@@ -43,8 +43,8 @@ def as_csv(records: Sequence[Record]) -> str:
     writer.writerow(COLUMNS)
     for record in records:
         row: dict[str, Any] = dict(record)
-        where = record["where"]
-        row["where"] = f"{where['cell']}, line {where['line']}: {where['source']}" if where else ""
+        where = record.where
+        row["where"] = f"{where.cell}, line {where.line}: {where.source}" if where else ""
         writer.writerow(["" if row[name] is None else harmless(row[name]) for name in COLUMNS])
     return text.getvalue()
 

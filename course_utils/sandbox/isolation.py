@@ -110,9 +110,7 @@ def bwrap_command(directory: Path, readable: Sequence[Path]) -> list[str]:
     # A virtual environment may be reached by a link that is not there inside.
     command += ["--ro-bind", sys.prefix, sys.prefix]
     command += ["--ro-bind", str(package), str(package)]
-    for hidden in (package / "grading", package / "authoring"):
-        if hidden.is_dir():
-            command += ["--tmpfs", str(hidden)]
+    command += ["--tmpfs", str(package / "grading")]
     if scikit_learn := importlib.util.find_spec("sklearn"):
         digits = Path(str(scikit_learn.origin)).parent / "datasets" / "data" / "digits.csv.gz"
         if digits.exists():

@@ -1,4 +1,4 @@
-"""Read the source of a lab: py:percent text into cells, each with its role and place."""
+"""Read the source of a lab: py:percent text into cells, each with its role and its line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import jupytext
 
 from course_utils import labs
 
@@ -27,7 +29,7 @@ class Cell:
     kind: str
     """``"markdown"`` or ``"code"``."""
     text: str
-    """What the notebook shows, magics uncommented; answers are still in it."""
+    """The cell's text with its magic uncommented; answers are still in it."""
     line: int
     """Line of the source file where the cell starts, from 1."""
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -56,6 +58,10 @@ class Source:
         """The file as the sentences of ``check`` and ``lint`` name it."""
         return f"solutions/{self.path.name}"
 
+    def shown(self, *, answered: bool) -> list[Cell]:
+        """Return the cells of one notebook: the solution if ``answered``, else the lab. Graded cells are in both."""
+        return [cell for cell in self.cells if "graded" in cell.tags or ("solution" in cell.tags) == answered]
+
 
 def paths(root: Path) -> list[Path]:
     """Return the source files of all labs under ``root``, in order."""
@@ -68,9 +74,6 @@ def read(path: Path) -> Source:
     Raises:
         SourceError: the lab has no table in labs.toml, or a placeholder names no entry of it.
     """
-    # Only authors need jupytext, and its import is slow: a learner must not pay for it.
-    import jupytext
-
     text = path.read_text(encoding="utf-8")
     try:
         spec = labs.get(path.name[:2])

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import yaml
 
-from course_utils.authoring import answers, quiz
-from course_utils.authoring.source import Cell, Source, SourceError, paths, read
+from tools import answers, quiz, wrong_answers
+from tools.source import Cell, Source, SourceError, paths, read
 
-SUFFIX = " (solution)"
 FOLDED = {"setup": "hide-input", "versions": "hide-cell"}
 """Cells with these tags are folded away on the site, by the tag that the book knows."""
 
 _REPOSITORY = "https://github.com/example/out-of-memory"
-_LABEL = re.compile(r"^\(([\w-]+)\)=$", re.MULTILINE)
-_COMMAND = "`course-utils labs`"
+_COMMAND = "`make labs`"
 
 
 @dataclass(frozen=True)
 class Repository:
-    """Where the course lives; badges and setup cells are made from it."""
+    """The course's address; badges and setup cells are made from it."""
 
     url: str
     branch: str
@@ -36,9 +34,7 @@ class Repository:
 
 
 def repository(root: Path) -> Repository:
-    """Read the repository's address from ``_config.yml``, the one place where it stands."""
-    import yaml  # comes with jupytext; see source.read for why it is imported late
-
+    """Read the repository's address from ``_config.yml``, the only place that has it."""
     config = root / "_config.yml"
     entry = {}
     if config.is_file():
@@ -79,20 +75,28 @@ def check(root: Path) -> list[str]:
 
 
 def build(source: Source, where: Repository, *, answered: bool) -> nbformat.NotebookNode:
-    """Return one notebook of a lab: the solution if ``answered``, else the starter. Neither has outputs."""
+    """Return one notebook of a lab: the solution if ``answered``, else the starter. Neither has outputs.
+
+    Raises:
+        SourceError: an answer or a quiz of the lab is not in its form; the sentence names file and line.
+    """
     path = f"{'solutions' if answered else 'labs'}/{source.path.stem}.ipynb"
-    cells, taken = [], set()
-    for position, cell in enumerate(source.cells):
+    rest = source.shown(answered=answered)
+    if answered:
+        cells = [_cell("markdown", _solution_header(source, where, path), {}, "header")]
+    else:
+        first = rest.pop(0)
+        cells = [_cell("markdown", _lab_header(source, where, path), first.metadata, _identifier(first.text, set()))]
+    cells.append(_cell("code", _setup(where), {"tags": ["setup"]}, "setup"))
+    taken = {cell.id for cell in cells}
+    for cell in rest:
         try:
             text = _text(cell, answered)
         except ValueError as error:
             raise SourceError(f"{source.name}, the cell at line {cell.line}: {error}.") from error
-        if position == 0:
-            text = _header(text, source, where, path, answered)
-        # Both notebooks take the identifier from the source, so a cell has the same one in each.
         cells.append(_cell(cell.kind, text, cell.metadata, _identifier(cell.text, taken)))
-        if position == 0:
-            cells.append(_cell("code", _setup(where), {"tags": ["setup"]}, "setup"))
+    if answered and (wrong := wrong_answers.section(source.path.parents[1], source.spec.number)):
+        cells.append(_cell("markdown", wrong, {}, "wrong-answers"))
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.nbformat_minor = 5
     notebook.metadata = {
@@ -120,32 +124,33 @@ def _left_over(root: Path) -> list[Path]:
 
 
 def _text(cell: Cell, answered: bool) -> str:
-    if "graded" in cell.tags:
+    if "graded" in cell.tags and cell.kind == "code":
         return answers.solution(cell.text) if answered else answers.starter(cell.text)
-    text = quiz.render(cell.text) if "quiz" in cell.tags and cell.kind == "markdown" else cell.text
-    if cell.kind == "markdown" and answered:
-        # Starter and solution are two pages of one site, on which a label may stand only once.
-        for label in _LABEL.findall(text):
-            text = re.sub(rf"(\(|\(#|\{{ref\}}`|<){re.escape(label)}(\)|`|>)", rf"\g<1>solution-{label}\g<2>", text)
-    return text
+    return quiz.render(cell.text) if "quiz" in cell.tags and cell.kind == "markdown" else cell.text
 
 
-def _header(text: str, source: Source, where: Repository, path: str, answered: bool) -> str:
-    title, _, rest = text.partition("\n")
-    badge = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({where.colab(path)})"
+def _lab_header(source: Source, where: Repository, path: str) -> str:
+    title, _, rest = source.cells[0].text.partition("\n")
     time_and_needs = f"**Time:** about {source.spec.minutes} minutes. **Needs:** {source.spec.needs}"
-    return "\n\n".join(
-        [
-            title + (SUFFIX if answered else ""),
-            f"{badge}\n<!-- {_notice(source)} -->",
-            time_and_needs,
-            rest.strip(),
-        ]
+    return "\n\n".join([title, _badge(source, where, path), time_and_needs, rest.strip()])
+
+
+def _solution_header(source: Source, where: Repository, path: str) -> str:
+    lab = f"labs/{source.path.stem}.ipynb"
+    return (
+        f"# {source.spec.title} (solution)\n\n{_badge(source, where, path)}\n\n"
+        f"This is the answer to [lab {source.spec.number}](../{lab}), which you can also "
+        f"[open in Colab]({where.colab(lab)}): try it yourself first."
     )
 
 
+def _badge(source: Source, where: Repository, path: str) -> str:
+    picture = "https://colab.research.google.com/assets/colab-badge.svg"
+    return f"[![Open in Colab]({picture})]({where.colab(path)})\n<!-- {_notice(source)} -->"
+
+
 def _notice(source: Source) -> str:
-    return f"Generated from {source.name}: edit that file, then run course-utils labs."
+    return f"Generated from {source.name}: edit that file, then run make labs."
 
 
 def _setup(where: Repository) -> str:
@@ -187,5 +192,5 @@ def _difference(found: str, wanted: str) -> str:
         return f"it has {len(old.cells)} cells and its source gives {len(new.cells)}"
     for number, (one, other) in enumerate(zip(old.cells, new.cells, strict=True), start=1):
         if one != other:
-            return f"cell {number} is not what its source gives"
-    return "its metadata is not what its source gives"
+            return f"cell {number} differs from its source"
+    return "its metadata differs from its source"

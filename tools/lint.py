@@ -1,20 +1,23 @@
-"""Hold each lab to its anatomy. Every finding is a sentence that names the file and the cell."""
+"""Check that each lab has its form. Every finding is a sentence that names the file and the cell."""
 
 from __future__ import annotations
 
+import argparse
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import nbformat
 
 from course_utils import labs
-from course_utils.authoring import quiz
-from course_utils.authoring.notebooks import SUFFIX, build, repository
-from course_utils.authoring.source import ROLES, Cell, Source, SourceError, paths, read
+from course_utils.notebook import named
+from tools import answers, quiz
+from tools.source import ROLES, Cell, Source, SourceError, paths, read
 
 PROPER_NAMES = {
     "Adam",
@@ -37,17 +40,25 @@ _DRAWS = re.compile(r"\bplt\.|\.plot\(|\.savefig\(|\bdisplay\(")
 _ALT = 'add mystnb={"image": {"alt": "..."}} to its `# %%` line'
 _RUFF = ("check", "--output-format", "concise")
 _IN_ORDER = ("predict", "crash", "explain", "claims", "graded")
+_SECTIONS_OF_A_SOLUTION = ("## Why it works", "## What else would pass")
+_MOST_LINES_REPEATED = 8
+_AFTER_OF_A_TEXT = re.compile(r"""\bnotebook\.run\(.*?\bafter=["']([^"']*)""", re.DOTALL)
+
+_MAGIC = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+for _option in ("--name", "--into"):
+    _MAGIC.add_argument(_option, default="")
+_MAGIC.add_argument("--after", nargs="+", default=[])
 
 
 def lint(root: Path) -> list[str]:
-    """Return one sentence for each way in which a lab under ``root`` misses its form."""
+    """Return one sentence for each place where a lab under ``root`` departs from its form."""
     findings, found = [], set()
     for path in paths(root):
         try:
             source = read(path)
             found.add(source.spec.number)
             findings += [finding for look in _LOOKS for finding in (f"{source.name}{rest}" for rest in look(source))]
-            findings += _pair(root, source)
+            findings += _outputs(root, source)
         except SourceError as error:
             findings.append(str(error))
     for spec in labs.all():
@@ -70,7 +81,7 @@ def _prose(source: Source) -> Iterator[tuple[Cell, str]]:
 def _header(source: Source) -> Iterator[str]:
     first, title = source.cells[0], f"# {source.spec.title}"
     if first.kind != "markdown" or first.text.split("\n", 1)[0] != title:
-        yield f"{_at(first)}: the first line is to be {title!r}, the title in labs.toml."
+        yield f"{_at(first)}: the first line must be {title!r}, the title in labs.toml."
     for part in ("Objectives", "Prerequisites"):
         if f"**{part}**" not in first.text:
             yield f"{_at(first)}: the header lacks its **{part}**."
@@ -99,7 +110,7 @@ def _headings(source: Source) -> Iterator[str]:
 
 
 def _capitals(heading: str) -> list[str]:
-    """Return the words of a heading that have no right to their capital."""
+    """Return the words of a heading that should not have a capital."""
     words = re.sub(r"`[^`]*`", "code", heading).replace("**", "").split()
     wrong = []
     for before, word in zip(words, words[1:], strict=False):
@@ -122,26 +133,101 @@ def _magics(source: Source) -> Iterator[str]:
         if "crash" in cell.tags and cell.kind == "code" and verb != "sandbox":
             yield f"{_at(cell)}: a crash belongs in a sandbox: start it with `# %%sandbox --budget MIB`."
     graded = [cell for cell in source.cells if "graded" in cell.tags and cell.kind == "code"]
+    for cell in graded:
+        try:
+            answers.starter(cell.text)
+        except ValueError as error:
+            yield f"{_at(cell)}: {error}."
     if graded and not any("# BEGIN SOLUTION" in cell.text for cell in graded):
-        yield f"{_at(graded[0])}: no `# BEGIN SOLUTION` says where the answer is."
+        yield f"{_at(graded[0])}: no `# BEGIN SOLUTION` marks the answer."
     if not any("--predict" in cell.magic for cell in source.cells):
         yield ": no %%sandbox cell has a --predict, and the learner is asked to predict the peak."
 
 
 def _self_contained(source: Source) -> Iterator[str]:
-    """A sandboxed cell runs alone: a name from another cell is not there."""
+    """A cell runs in a process of its own, after the cells that it names: nothing else is defined there."""
+    programs, findings = [], []
+    for answered in (False, True):
+        cells = source.shown(answered=answered)
+        programs += _programs(cells, findings)
+        findings += _repetitions(cells)
+    yield from findings
+    yield from _undefined(programs)
+
+
+def _programs(cells: list[Cell], findings: list[str]) -> list[list[Cell]]:
+    """Return, for each cell that runs in a process of its own, the cells that run there, itself last.
+
+    A name that no cell above has is added to ``findings``.
+    """
+    programs: list[list[Cell]] = []
+    known: dict[str, list[Cell]] = {}
+    graded: list[Cell] = []
+    for cell in cells:
+        verb, _, rest = cell.magic.partition(" ")
+        if verb == "graded":
+            graded.append(cell)
+            programs.append([*graded])
+            continue
+        options, _ = _MAGIC.parse_known_args(shlex.split(rest) if verb == "sandbox" else [])
+        after = named.split(" ".join([*options.after, *_AFTER_OF_A_TEXT.findall(cell.text)]))
+        if missing := [name for name in after if name not in known]:
+            wanted = " and ".join(f"`--name {name}`" for name in missing)
+            findings.append(f"{_at(cell)}: no %%sandbox cell above it has {wanted}.")
+        if verb == "sandbox":
+            before = {one.line: one for name in after for one in known.get(name, ())}
+            program = known[options.name or options.into] = [*before.values(), cell]
+            if not missing:
+                programs.append(program)
+    return programs
+
+
+def _repetitions(cells: list[Cell]) -> list[str]:
+    findings, earlier = [], []
+    for cell in cells:
+        if cell.magic.partition(" ")[0] != "sandbox":
+            continue
+        lines = [line for line in cell.text.splitlines()[1:] if line.strip()]
+        for other, its_lines in earlier:
+            same = SequenceMatcher(None, its_lines, lines, autojunk=False).find_longest_match().size
+            if same > _MOST_LINES_REPEATED:
+                findings.append(
+                    f"{_at(cell)}: it repeats {same} lines of the cell at line {other.line}; give that one a --name "
+                    "and run this one --after it."
+                )
+                break
+        earlier.append((cell, lines))
+    return findings
+
+
+def _undefined(programs: list[list[Cell]]) -> Iterator[str]:
+    """Yield what ruff finds in each cell, unless a later cell of the same program puts it right (an import it uses)."""
+    found: dict[int, list[set[tuple[int, str]]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for position, cell in enumerate(source.cells):
-            if cell.magic.partition(" ")[0] == "sandbox":
-                # The first line is the magic; a blank in its place keeps ruff's line numbers true.
-                text = "\n" + cell.text.partition("\n")[2] + "\n"
-                (Path(folder) / f"{position}.py").write_text(text, encoding="utf-8")
-        complaints = _run_ruff([*_RUFF, "--isolated", "--select=F", "."], Path(folder))
-    for line in complaints:
-        if match := re.match(r"(\d+)\.py:(\d+):\d+: (\S+) (.+)", line):
-            place = f", line {source.cells[int(match[1])].line + int(match[2])}"
-            message = match[4].removeprefix("[*] ")
-            yield f"{place}: the cell does not stand alone: {message} ({match[3]})."
+        places = []
+        for number, program in enumerate(programs):
+            # The first line of a cell is its magic; a blank in its place keeps ruff's line numbers true.
+            texts = ["\n" + cell.text.partition("\n")[2] + "\n" for cell in program]
+            (Path(folder) / f"{number}.py").write_text("".join(texts), encoding="utf-8")
+            places.append(
+                [
+                    (cell, cell.line + row)
+                    for cell, text in zip(program, texts, strict=True)
+                    for row in range(1, text.count("\n") + 1)
+                ]
+            )
+        # A step may define a function of the cell before it again (F811): to show the change is what it is for.
+        complaints = _run_ruff([*_RUFF, "--isolated", "--select=F", "--ignore=F811", "."], Path(folder))
+    for number, program in enumerate(programs):
+        for cell in program:
+            found.setdefault(cell.line, []).append(set())
+        for line in complaints:
+            if match := re.match(rf"{number}\.py:(\d+):\d+: (\S+) (.+)", line):
+                cell, row = places[number][int(match[1]) - 1]
+                found[cell.line][-1].add((row, f"{match[3].removeprefix('[*] ')} ({match[2]})"))
+    for each in found.values():
+        for row, message in sorted(set.intersection(*each)):
+            yield f", line {row}: the cell does not stand alone: {message}."
 
 
 def _pictures(source: Source) -> Iterator[str]:
@@ -182,33 +268,23 @@ def _table(source: Source) -> Iterator[str]:
         yield ": its table in labs.toml has no takeaway."
 
 
-_LOOKS = (_header, _anatomy, _headings, _magics, _self_contained, _pictures, _questions, _table)
+def _solution(source: Source) -> Iterator[str]:
+    text = "\n".join(cell.text for cell in source.cells if "solution" in cell.tags)
+    for heading in _SECTIONS_OF_A_SOLUTION:
+        if heading not in text.splitlines():
+            yield f': no cell with tags=["solution"] has the heading {heading!r}.'
 
 
-def _pair(root: Path, source: Source) -> list[str]:
-    """Compare the two notebooks of a lab, and look at them for outputs."""
-    findings = []
-    where = repository(root)
-    solution, starter = (build(source, where, answered=answered) for answered in (True, False))
-    for number, (one, other) in enumerate(zip(solution.cells, starter.cells, strict=True), start=1):
-        if "graded" in one.metadata.get("tags", []):
-            continue
-        if _same(one.source, source) != _same(other.source, source):
-            findings.append(f"{source.name}: cell {number} of the starter differs outside an answer.")
+_LOOKS = (_header, _anatomy, _solution, _headings, _magics, _self_contained, _pictures, _questions, _table)
+
+
+def _outputs(root: Path, source: Source) -> Iterator[str]:
     for folder in ("solutions", "labs"):
         path = root / folder / f"{source.path.stem}.ipynb"
-        if not path.is_file():
-            continue
-        for number, cell in enumerate(nbformat.read(path, as_version=4).cells, start=1):
+        cells = nbformat.read(path, as_version=4).cells if path.is_file() else []
+        for number, cell in enumerate(cells, start=1):
             if cell.get("outputs") or cell.get("execution_count"):
-                findings.append(f"{folder}/{path.name}, cell {number}: outputs are not committed.")
-    return findings
-
-
-def _same(text: str, source: Source) -> str:
-    """Take out what solution and starter differ in on purpose: title, own address, labels."""
-    text = text.replace(source.spec.title + SUFFIX, source.spec.title).replace("solution-", "")
-    return text.replace(f"solutions/{source.path.stem}.ipynb", f"labs/{source.path.stem}.ipynb")
+                yield f"{folder}/{path.name}, cell {number}: outputs are not committed."
 
 
 def _ruff(root: Path) -> list[str]:

@@ -55,11 +55,16 @@ def render(text: str) -> str:
             continue
         rendered.append(part.text)
         for letter, (right, option, why) in zip("ABCDEFGH", part.options, strict=False):
-            summary = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(option, quote=False))
             verdict = "**Right.**" if right else "**Not this one.**"
-            opening = f"<details><summary>{letter}. {summary}</summary>"
-            rendered.append(f"\n{opening}\n\n{verdict} {why}\n\n</details>")
+            rendered.append("\n" + fold(f"{letter}. {option}", f"{verdict} {why}"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(rendered)).strip()
+
+
+def fold(summary: str, body: str) -> str:
+    """Return markdown that shows ``summary``, one line, and opens to ``body``, in Jupyter, Colab and the book."""
+    line = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(summary, quote=False))
+    line = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", line)
+    return f"<details><summary>{line}</summary>\n\n{body}\n\n</details>"
 
 
 def _joined(text: str) -> list[str]:

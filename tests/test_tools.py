@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from course_utils import authoring
-from course_utils.authoring import answers, quiz
+from tools import answers, quiz
+from tools.lint import lint
+from tools.notebooks import check, generate
+from tools.source import SourceError
 
 NAME = "01_the_data_set_that_does_not_fit"
+SOLUTION_CELLS = """# %% [markdown] tags=["solution"]
+# ## Why it streams
+#
+# One batch at a time.
+
+# %% tags=["solution"]
+print('small')
+
+"""
 
 
 @pytest.fixture
@@ -21,6 +35,7 @@ def course(tmp_path: Path, root: Path) -> Path:
     (tmp_path / "solutions").mkdir()
     shutil.copy(root / "solutions" / f"{NAME}.py", tmp_path / "solutions")
     shutil.copy(root / "pyproject.toml", tmp_path)
+    shutil.copytree(root / "tests" / "wrong_answers" / "01", tmp_path / "tests" / "wrong_answers" / "01")
     (tmp_path / "_config.yml").write_text(
         "repository:\n  url: https://github.com/someone/their-fork\n  branch: class\n"
     )
@@ -36,7 +51,7 @@ def edit(course: Path, old: str, new: str) -> None:
 
 def notebooks(course: Path) -> tuple[nbformat.NotebookNode, nbformat.NotebookNode]:
     """Solution and starter, after they have been generated."""
-    authoring.generate(course)
+    generate(course)
     paths = (course / folder / f"{NAME}.ipynb" for folder in ("solutions", "labs"))
     solution, starter = (nbformat.read(path, as_version=4) for path in paths)
     return solution, starter
@@ -55,21 +70,21 @@ def about(findings: list[str]) -> list[str]:
 
 
 def test_the_notebooks_of_the_repository_are_up_to_date(root: Path) -> None:
-    assert authoring.check(root) == []
+    assert check(root) == []
 
 
 def test_lint_finds_nothing_in_the_repository(root: Path) -> None:
-    assert authoring.lint(root) == []
+    assert lint(root) == []
 
 
 # Generation
 
 
 def test_a_second_generation_changes_nothing(course: Path) -> None:
-    first = authoring.generate(course)
+    first = generate(course)
     assert {path.relative_to(course).parts[0] for path in first} == {"solutions", "labs"}
-    assert authoring.generate(course) == []
-    assert authoring.check(course) == []
+    assert generate(course) == []
+    assert check(course) == []
 
 
 def test_notebooks_are_valid_and_have_no_outputs(course: Path) -> None:
@@ -81,12 +96,48 @@ def test_notebooks_are_valid_and_have_no_outputs(course: Path) -> None:
         assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
 
 
-def test_the_starter_lacks_the_answer_and_nothing_else(course: Path) -> None:
+def test_the_solution_shares_the_setup_and_graded_cells_with_the_lab_and_nothing_else(course: Path) -> None:
     solution, starter = notebooks(course)
-    for one, other in zip(solution.cells, starter.cells, strict=True):
-        assert one.id == other.id
-        if "graded" not in one.metadata.get("tags", []) and one is not solution.cells[0]:
-            assert one.source == other.source
+    in_both = {cell.id for cell in solution.cells} & {cell.id for cell in starter.cells}
+    assert in_both == {tagged(starter, "setup").id, tagged(starter, "graded").id}
+    paragraphs = [
+        {text for cell in notebook.cells if cell.cell_type == "markdown" for text in cell.source.split("\n\n")}
+        for notebook in (solution, starter)
+    ]
+    assert paragraphs[0] & paragraphs[1] <= {"</details>"}
+
+
+def test_solution_cells_follow_the_answer_and_are_not_in_the_lab(course: Path) -> None:
+    edit(course, "# %% [markdown]\n# ## Crash\n", SOLUTION_CELLS + "# %% [markdown]\n# ## Crash\n")
+    solution, starter = notebooks(course)
+    kinds = [(cell.metadata.get("tags", ["", ""])[0], cell.source.split("\n")[0]) for cell in solution.cells]
+    assert ("graded", "%%graded 01") in kinds
+    assert ("solution", "## Why it streams") in kinds and ("solution", "print('small')") in kinds
+    assert kinds[-1] == ("", "## Typical wrong answers")
+    assert not any("solution" in cell.metadata.get("tags", []) for cell in starter.cells)
+
+
+def test_a_solution_shows_each_wrong_answer_with_its_measured_verdict(course: Path) -> None:
+    last = notebooks(course)[0].cells[-1].source
+    assert last.startswith("## Typical wrong answers\n") and last.count("<details>") == 4 == last.count("</details>")
+    assert "<b>Inaccurate.</b> Fits the memory by wrecking the accuracy" in last and "# expected" not in last
+    measured = {"wrong_answers": [{"name": "a_tenth_of_the_data", "verdict": "over_budget", "score": 84.8}]}
+    (course / "book" / "measured").mkdir(parents=True)
+    (course / "book" / "measured" / "01.json").write_text(json.dumps(measured))
+    assert check(course) == [f"solutions/{NAME}.ipynb is out of date: cell 4 differs from its source; run `make labs`."]
+    last = notebooks(course)[0].cells[-1].source
+    assert "<b>Over budget, 84.8 of 100.</b> Fits the memory by wrecking the accuracy" in last
+    assert "</summary>\n\n```python\nimport keras\n" in last
+
+
+def test_a_wrong_answer_without_its_two_comment_lines_is_named(course: Path) -> None:
+    (course / "tests" / "wrong_answers" / "01" / "float32_array.py").write_text("# expected: raised\nimport keras\n")
+    with pytest.raises(SourceError, match="tests/wrong_answers/01/float32_array.py must start with two comment lines"):
+        generate(course)
+
+
+def test_the_starter_lacks_the_answer(course: Path) -> None:
+    solution, starter = notebooks(course)
     graded = tagged(starter, "graded").source
     assert graded.startswith("%%graded 01\n")
     assert "def train(folder):" in graded and "raise NotImplementedError" in graded
@@ -133,47 +184,36 @@ def test_placeholders_take_their_values_from_the_table(course: Path) -> None:
     text = "\n".join(cell.source for cell in notebooks(course)[1].cells)
     assert "at most 256 MiB above the baseline" in text and "{{" not in text
     edit(course, "{{budget_mib}}", "{{budget}}")
-    with pytest.raises(authoring.SourceError, match=rf"solutions/{NAME}.py, the cell at line \d+: {{{{budget}}}}"):
-        authoring.generate(course)
-
-
-def test_labels_of_starter_and_solution_do_not_clash(course: Path) -> None:
-    edit(course, "# ## Predict\n", "# (prediction)=\n# ## Predict\n#\n# See [above](#prediction).\n")
-    solution, starter = (tagged_text(notebook) for notebook in notebooks(course))
-    assert "(prediction)=" in starter and "(#prediction)" in starter
-    assert "(solution-prediction)=" in solution and "(#solution-prediction)" in solution
-
-
-def tagged_text(notebook: nbformat.NotebookNode) -> str:
-    return "\n".join(cell.source for cell in notebook.cells if "predict" in cell.metadata.get("tags", []))
+    with pytest.raises(SourceError, match=rf"solutions/{NAME}.py, the cell at line \d+: {{{{budget}}}}"):
+        generate(course)
 
 
 # What check says
 
 
 def test_check_names_the_file_and_the_reason(course: Path) -> None:
-    assert any("is missing" in reason for reason in authoring.check(course))
-    authoring.generate(course)
+    assert any("is missing" in reason for reason in check(course))
+    generate(course)
     edit(course, "# ## Predict\n", "# ## Predict first\n")
-    reasons = authoring.check(course)
-    assert len(reasons) == 2 and all("cell 6 is not what its source gives" in reason for reason in reasons)
+    reasons = check(course)
+    assert len(reasons) == 1 and all("cell 6 differs from its source" in reason for reason in reasons)
 
-    authoring.generate(course)
+    generate(course)
     path = course / "labs" / f"{NAME}.ipynb"
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[1].outputs = [nbformat.v4.new_output("stream", text="hello")]
     nbformat.write(notebook, path)
-    assert authoring.check(course) == [f"labs/{NAME}.ipynb is out of date: it holds outputs; run `course-utils labs`."]
+    assert check(course) == [f"labs/{NAME}.ipynb is out of date: it holds outputs; run `make labs`."]
 
 
 def test_a_notebook_without_a_source_is_found_and_removed(course: Path) -> None:
-    authoring.generate(course)
+    generate(course)
     left = course / "labs" / "99_gone.ipynb"
     shutil.copy(course / "labs" / f"{NAME}.ipynb", left)
     own = course / "labs" / "my_notes.ipynb"
     nbformat.write(nbformat.v4.new_notebook(), own)
-    assert [reason.split()[0] for reason in authoring.check(course)] == ["labs/99_gone.ipynb"]
-    assert authoring.generate(course) == [left]
+    assert [reason.split()[0] for reason in check(course)] == ["labs/99_gone.ipynb"]
+    assert generate(course) == [left]
     assert own.exists() and not left.exists()
 
 
@@ -234,24 +274,89 @@ MISTAKES = {
 def test_lint_names_file_and_mistake(course: Path, mistake: str) -> None:
     old, new, sentence = MISTAKES[mistake]
     edit(course, old, new)
-    findings = about(authoring.lint(course))
+    findings = about(lint(course))
     assert any(f"solutions/{NAME}.py" in finding and sentence in finding for finding in findings), findings
 
 
+def findings_after(course: Path, *cells: str) -> list[str]:
+    """The findings on sandboxed cells when these stand before the summary of the lab."""
+    summary = '# %% [markdown] tags=["summary"]\n'
+    edit(course, summary, "\n\n".join(cells) + "\n\n" + summary)
+    return [finding for finding in lint(course) if "stand alone" in finding or "%%sandbox cell" in finding]
+
+
+PICTURES = "# %%\n# %%sandbox --budget 64 --name pictures\nimport numpy as np\n\nx = np.zeros(1)"
+MODEL = "# %%\n# %%sandbox --budget 64 --into model --after pictures\ny = np.ones(len(x))"
+
+
+def test_a_cell_may_use_what_the_cells_that_it_names_define(course: Path) -> None:
+    last = "# %%\n# %%sandbox --budget 64 --after model\nprint(np.sum(x), y)"
+    text = '# %%\nnotebook.run("print(y)", budget_mib=64, after="pictures, model")'
+    assert findings_after(course, PICTURES, MODEL, last, text) == []
+
+
+def test_an_import_that_only_a_later_cell_uses_is_used(course: Path) -> None:
+    first = PICTURES.replace("\n\nx = np.zeros(1)", "")
+    assert findings_after(course, first, MODEL.replace("len(x)", "1")) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        ([PICTURES, "# %%\n# %%sandbox --budget 64\nprint(x)"], "Undefined name `x`"),
+        ([MODEL], "no %%sandbox cell above it has `--name pictures`"),
+        ([MODEL, PICTURES], "no %%sandbox cell above it has `--name pictures`"),
+        (['# %%\nnotebook.run("print(y)", after="model", budget_mib=64)'], "above it has `--name model`"),
+        ([PICTURES.replace("x = np.zeros(1)", "x = 1")], "imported but unused"),
+        ([PICTURES, SOLUTION_CELLS + "# %% tags=['solution']\n" + MODEL[5:]], "above it has `--name pictures`"),
+    ],
+    ids=["not named", "no such name", "name below", "a text", "unused", "named in the other notebook"],
+)
+def test_lint_names_what_is_not_defined_above(course: Path, cells: list[str], sentence: str) -> None:
+    findings = findings_after(course, *cells)
+    assert len(findings) == 1 and sentence in findings[0] and f"solutions/{NAME}.py" in findings[0], findings
+
+
+@pytest.mark.parametrize(("lines", "is_found"), [(8, False), (9, True)])
+def test_lint_finds_a_cell_that_repeats_another(course: Path, lines: int, is_found: bool) -> None:
+    body = "\n".join(f"print({number})\n" for number in range(lines))
+    first, second = (f"# %%\n# %%sandbox --budget 64\n{start}\n{body}" for start in ("print('a')", "print('b')"))
+    findings_after(course, first, second)
+    assert any(f"it repeats {lines} lines of the cell" in finding for finding in lint(course)) == is_found
+
+
+def test_a_graded_cell_still_stands_alone(course: Path) -> None:
+    edit(course, "# %%graded 01\nimport keras\n", "# %%graded 01\n")
+    assert any("the cell does not stand alone: Undefined name `keras`" in finding for finding in lint(course))
+
+
 def test_lint_finds_committed_outputs(course: Path) -> None:
-    authoring.generate(course)
+    generate(course)
+    before = lint(course)
     path = course / "solutions" / f"{NAME}.ipynb"
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[1].execution_count = 3
     nbformat.write(notebook, path)
-    assert about(authoring.lint(course)) == [f"solutions/{NAME}.ipynb, cell 2: outputs are not committed."]
+    assert [finding for finding in lint(course) if finding not in before] == [
+        f"solutions/{NAME}.ipynb, cell 2: outputs are not committed."
+    ]
 
 
 def test_lint_finds_a_source_without_a_table(course: Path) -> None:
     shutil.copy(course / "solutions" / f"{NAME}.py", course / "solutions" / "98_unknown.py")
-    assert "solutions/98_unknown.py has no table in course_utils/labs.toml." in authoring.lint(course)
+    assert "solutions/98_unknown.py has no table in course_utils/labs.toml." in lint(course)
 
 
 def test_an_empty_source_is_an_error_in_a_sentence(course: Path) -> None:
     (course / "solutions" / f"{NAME}.py").write_text("")
-    assert f"solutions/{NAME}.py must start with a `# %%` line." in authoring.lint(course)
+    assert f"solutions/{NAME}.py must start with a `# %%` line." in lint(course)
+
+
+def test_the_command_says_what_is_wrong_and_returns_1(course: Path, root: Path) -> None:
+    shutil.copytree(root / "tools", course / "tools")
+    command = [sys.executable, "-m", "tools.labs"]
+    checked = subprocess.run([*command, "--check"], capture_output=True, text=True, cwd=course)
+    assert checked.returncode == 1 and f"labs/{NAME}.ipynb is missing: run `make labs`." in checked.stderr
+    assert not (course / "labs").exists()
+    written = subprocess.run(command, capture_output=True, text=True, cwd=course)
+    assert f"wrote labs/{NAME}.ipynb" in written.stdout and "solutions/02_batch_size.py is missing" in written.stderr
