@@ -98,7 +98,7 @@ def _died(exit_code: int | None, stderr: str) -> Finding:
         hint = " The code itself did it, or closed files that it had not opened, or the machine ran out of memory."
     elif number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE):
         hint = " That is a crash inside compiled code."
-    name = signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
+    name = {known.value: known.name for known in signal.Signals}.get(number, f"signal {number}")
     return "died", f"The process was killed by {name}.{hint}"
 
 
