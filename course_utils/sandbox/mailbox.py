@@ -51,13 +51,13 @@ class Mailbox:
         self.testimony = Testimony()
         self.reader = Reader()
         self._sources = {name: source.split("\n") for name, source in cells}
-        self._listener = listener
+        self.listener = listener
         self._output = {"stdout": BoundedText(), "stderr": BoundedText()}
 
     def take_output(self, stream: str, data: bytes) -> None:
         """Take bytes that the run wrote to "stdout" or "stderr"."""
         if shown := self._output[stream].add(data):
-            self._listener.output(stream, shown)
+            self.listener.output(stream, shown)
 
     def close(self, dump: bytes, state: bytes) -> Testimony:
         """Take what a run that is over has left in its two files; return all that it said."""
@@ -126,7 +126,7 @@ class Mailbox:
             return
         if png.startswith(b"\x89PNG") and len(self.testimony.figures) < MOST_FIGURES:
             self.testimony.figures.append(png)
-            self._listener.figure(png)
+            self.listener.figure(png)
 
     def _end(self, message: dict[str, Any]) -> End:
         kinds = [kind for kind in _list(message.get("kinds"), 50) if isinstance(kind, str) and kind]

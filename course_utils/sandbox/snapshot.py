@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 import time
-from types import FrameType
 from typing import Any
 
 INTERVAL = 0.05
@@ -42,19 +41,15 @@ def start(descriptor: int, names: set[str]) -> None:
 
 
 def take(thread: int, names: set[str]) -> dict[str, Any]:
-    """Return the learner's current line in a thread, and the largest objects in sight of it."""
-    frame: FrameType | None = sys._current_frames().get(thread)
+    """Return the learner's current line, in ``thread`` first, and the largest objects in sight of any thread."""
+    frames = sys._current_frames()
     where = None
     found: dict[int, dict[str, Any]] = {}
-    while frame is not None:
-        if frame.f_code.co_filename in names:
-            if where is None:
-                where = [frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name]
-            weigh(frame.f_locals, found)
-        frame = frame.f_back
-    for other, frame in sys._current_frames().items():  # a worker thread, or a generator that TensorFlow calls
-        while other != thread and frame is not None:
+    # The other threads are workers, or a generator that TensorFlow calls.
+    for frame in (frames.pop(thread, None), *frames.values()):
+        while frame is not None:
             if frame.f_code.co_filename in names:
+                where = where or [frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name]
                 weigh(frame.f_locals, found)
             frame = frame.f_back
     weigh(vars(sys.modules["__main__"]), found)

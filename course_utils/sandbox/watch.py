@@ -64,7 +64,7 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             pid = greet(channel)
             measurement = Measurement(order, meter.interval * 1000, memory.anonymous_mib(pid))
             meter.attach(pid)
-            Watcher(measurement, meter, mailbox, listener, pid, dump).follow(channel, streams)
+            Watcher(measurement, meter, mailbox, pid, dump).follow(channel, streams)
         finally:
             # Also on an interrupt: nothing of the run is left when this returns.
             meter.kill()
@@ -93,33 +93,20 @@ def drain(streams: dict[int, str], mailbox: Mailbox) -> None:
     """Read what a dead run left in its pipes."""
     for descriptor, stream in streams.items():
         os.set_blocking(descriptor, False)
-        for _ in range(64):
-            try:
-                data = os.read(descriptor, CHUNK)
-            except BlockingIOError:
-                break
-            if not data:
-                break
-            mailbox.take_output(stream, data)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(64):
+                mailbox.take_output(stream, os.read(descriptor, CHUNK))
 
 
 class Watcher:
     """Samples, listens and decides, until the run has ended or has to be killed."""
 
-    def __init__(
-        self,
-        measurement: Measurement,
-        meter: memory.Meter,
-        mailbox: Mailbox,
-        listener: Listener,
-        pid: int,
-        dump: IO[bytes],
-    ) -> None:
-        self.measured, self.meter, self.mailbox, self.listener = measurement, meter, mailbox, listener
-        self.pid, self.dump = pid, dump
+    def __init__(self, measured: Measurement, meter: memory.Meter, mailbox: Mailbox, pid: int, dump: IO[bytes]) -> None:
+        self.measured, self.meter, self.mailbox, self.pid, self.dump = measured, meter, mailbox, pid, dump
         self._dumped_at = (-1.0, 0.0)
         self._sampled_at = -1.0
-        self._started = time.monotonic()  # before the word to go: the code may be done before this process runs again
+        # Before the word to go: the code may be done before this process runs again.
+        self._started = time.monotonic()
 
     def follow(self, channel: socket.socket, streams: dict[int, str]) -> None:
         """Let the child begin, and watch it to its end."""
@@ -152,7 +139,7 @@ class Watcher:
         for question in self.mailbox.take(data)[:1]:
             # The owner's own figure comes last, so that it stands whatever the child says.
             seconds = memory.processor_seconds(self.pid)
-            say(channel, self.listener.answer({**question, "processor_seconds": seconds}))
+            say(channel, self.mailbox.listener.answer({**question, "processor_seconds": seconds}))
         return bool(data) and self.mailbox.testimony.end is None
 
     def _sample(self) -> memory.Sample:
@@ -168,7 +155,7 @@ class Watcher:
                 measured.trace = sorted({*measured.trace[::2], highest})
         if seconds - self._sampled_at >= SAMPLE_PAUSE:
             self._sampled_at = seconds
-            self.listener.sample(seconds, sample.now_mib)
+            self.mailbox.listener.sample(seconds, sample.now_mib)
         return sample
 
     def _reason_to_kill(self, sample: memory.Sample) -> str:
