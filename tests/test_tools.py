@@ -120,13 +120,13 @@ def test_solution_cells_follow_the_answer_and_are_not_in_the_lab(course: Path) -
 def test_a_solution_shows_each_wrong_answer_with_its_measured_verdict(course: Path) -> None:
     last = notebooks(course)[0].cells[-1].source
     assert last.startswith("## Typical wrong answers\n") and last.count("<details>") == 4 == last.count("</details>")
-    assert "<b>Inaccurate.</b> Fits the memory by wrecking the accuracy" in last and "# expected" not in last
+    assert "<b>Inaccurate.</b> Fits in memory at the cost of accuracy" in last and "# expected" not in last
     measured = {"wrong_answers": [{"name": "a_tenth_of_the_data", "verdict": "over_budget", "score": 84.8}]}
     (course / "book" / "measured").mkdir(parents=True)
     (course / "book" / "measured" / "01.json").write_text(json.dumps(measured))
     assert check(course) == [f"solutions/{NAME}.ipynb is out of date: cell 4 differs from its source; run `make labs`."]
     last = notebooks(course)[0].cells[-1].source
-    assert "<b>Over budget, 84.8 of 100.</b> Fits the memory by wrecking the accuracy" in last
+    assert "<b>Over budget, 84.8 of 100.</b> Fits in memory at the cost of accuracy" in last
     assert "</summary>\n\n```python\nimport keras\n" in last
 
 
