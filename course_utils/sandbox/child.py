@@ -117,18 +117,9 @@ def prepare(order: Order, dump: int) -> None:
     if order.gpu_budget_mib is None:
         # A context on a GPU costs gigabytes of host memory: without a GPU budget the device stays out of sight.
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    processors = sorted(os.sched_getaffinity(0))
-    if len(processors) > 2:
-        # Thread pools and their memory depend on the number of processors; everyone gets Colab's two.
-        first = os.getpid() % (len(processors) - 1)
-        os.sched_setaffinity(0, processors[first : first + 2])
+    os.sched_setaffinity(0, order.processors)
     os.nice(5)  # the watcher must be scheduled first, also when the code starts hundreds of processes
     os.chdir(order.directory)
-    if order.uid is not None:
-        os.setgroups([])
-        os.setresgid(order.uid, order.uid, order.uid)
-        os.setresuid(order.uid, order.uid, order.uid)
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # a change of user clears the parent-death signal
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115

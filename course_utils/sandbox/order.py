@@ -23,7 +23,7 @@ class Order(Limits):
     epilogue: str = ""
     readable: tuple[str, ...] = ()
     gpu_budget_mib: float | None = None
-    uid: int | None = None
+    processors: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.budget_mib > 0 and self.cap_mib > 0 and self.time_limit > 0):

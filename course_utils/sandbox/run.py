@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
-import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from course_utils import memory
+from course_utils.files import scratch
 from course_utils.postmortem import Outcome, conclude
+from course_utils.sandbox import processors
 from course_utils.sandbox.isolation import resolve
 from course_utils.sandbox.launch import ZygoteLost
 from course_utils.sandbox.listener import Listener
@@ -19,8 +17,6 @@ from course_utils.sandbox.order import Order
 from course_utils.sandbox.watch import watch
 
 Cells = str | Sequence[tuple[str, str]]
-FIRST_USER_ID = 200_000  # above every ordinary user
-_runs = itertools.count()
 
 
 def run(
@@ -66,29 +62,10 @@ def run(
             epilogue=epilogue,
             readable=tuple(str(Path(path).resolve()) for path in readable),
             gpu_budget_mib=gpu_budget_mib,
-            uid=FIRST_USER_ID + os.getpid() % 500 * 64 + next(_runs) % 64 if level == "user" else None,
+            processors=tuple(cleanup.enter_context(processors.assigned())),
         )
         try:
             evidence = watch(order, listener)
         except ZygoteLost:  # it died since its last run, and this one has not begun
             evidence = watch(order, listener)
     return conclude(*evidence)
-
-
-@contextlib.contextmanager
-def scratch(prefix: str) -> Iterator[Path]:
-    """A temporary folder for a run, removed afterwards whatever the run has made of it."""
-    # mkdtemp and not TemporaryDirectory: the learner's files may be unreadable, which must not break the clean-up.
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
-    try:
-        yield folder
-    finally:
-        _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder that a run has written: too deep for shutil.rmtree, or closed, must not break the clean-up."""
-    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
-        if not os.path.lexists(folder):
-            return
-        subprocess.run([*command, "--", str(folder)], stderr=subprocess.DEVNULL, check=False)

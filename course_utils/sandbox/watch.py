@@ -35,8 +35,6 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
     Raises `ZygoteLost` where the run has not begun, and `MeterUnavailable`. Nothing of the run is left afterwards.
     """
     mailbox = Mailbox(order.cells, listener)
-    if order.uid is not None:
-        os.chown(order.directory, order.uid, order.uid)
     with contextlib.ExitStack() as cleanup:
         meter = memory.open_meter(order.method, order.cap_mib)
         cleanup.callback(meter.close)
@@ -65,6 +63,9 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             measurement = Measurement(order, meter.interval * 1000, memory.anonymous_mib(pid))
             meter.attach(pid)
             Watcher(measurement, meter, mailbox, pid, dump).follow(channel, streams)
+        except launch.ZygoteLost:  # its child is of no use, and neither is it
+            zygote.close()
+            raise
         finally:
             # Also on an interrupt: nothing of the run is left when this returns.
             meter.kill()
