@@ -30,14 +30,12 @@ def receive(channel: socket.socket, header: bytes = b"") -> Any:
 
 
 def _exactly(channel: socket.socket, count: int) -> bytes:
-    parts = []
-    while count:
-        part = channel.recv(min(count, 1 << 20))
-        if not part:
+    data = b""
+    while len(data) < count:
+        if not (part := channel.recv(count - len(data))):
             raise EOFError("the other side of the sandbox is gone")
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+        data += part
+    return data
 
 
 class Reader:
