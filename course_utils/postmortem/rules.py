@@ -1,4 +1,4 @@
-"""From what is known of a death to its likely cause."""
+"""From what is known of how a run ended to its likely cause."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ UNKNOWN_NAME = re.compile(r"name '(\w+)' is not defined")
 
 
 def explain(status: str, text: str, where: Where | None, live: Sequence[dict], peak_mib: float = 0) -> dict[str, str]:
-    """Return ``allocation``, ``cause`` and ``cause_lab`` of a death, each "" where it is not known."""
+    """Return ``allocation``, ``cause`` and ``cause_lab`` of an unfinished run, each "" where it is not known."""
     finding = {"allocation": "", "cause": "", "cause_lab": ""}
     if status not in ("out_of_memory", "out_of_gpu_memory", "raised", "died"):
         return finding
@@ -52,8 +52,8 @@ def explain(status: str, text: str, where: Where | None, live: Sequence[dict], p
         finding["cause"], finding["cause_lab"] = explanation.why, explanation.lab
     if status == "raised" and (name := UNKNOWN_NAME.match(text)):
         finding["cause"] = (
-            "A sandboxed or graded cell starts empty: it does not see what other cells of the notebook have imported "
-            f"or defined. Import or define `{name[1]}` in the cell itself."
+            "A sandboxed or graded cell starts empty: it does not see the imports and variables of other cells. "
+            f"Import or define `{name[1]}` in the cell itself."
         )
     elif status == "raised" and "syntax" in text and source[:1] in ("!", "%", "?"):
         finding["cause"] = "A sandboxed cell holds plain Python: take out lines that start with ! or %."

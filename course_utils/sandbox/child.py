@@ -85,11 +85,9 @@ def main(owner: socket.socket, taken: int) -> NoReturn:
     owner.close()
     channel = socket.socket(fileno=control)
     inside.connect(channel)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(stdout, 1)
-    os.dup2(stderr, 2)
-    os.close(stdout)
-    os.close(stderr)
+    for descriptor, number in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
     prepare(order, dump)
     inside.send({"type": "hello"})
     framing.receive(channel)  # the owner watches from here on
