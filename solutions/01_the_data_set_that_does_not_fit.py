@@ -58,7 +58,7 @@ folder = scans.load("train", count=1000, size=96)
 paths = sorted(folder.glob("*/*.jpg"))
 
 # %%
-# %%sandbox --budget 256 --name model --after basics
+# %%sandbox --budget 256 --name network --after basics
 model = keras.Sequential(
     [
         keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
@@ -83,7 +83,7 @@ model.compile("adam", "sparse_categorical_crossentropy")
 # The cell has a budget of 256 MiB. When it goes over, the system kills the process of the cell, not your notebook.
 
 # %% tags=["crash"]
-# %%sandbox --budget 256 --predict 26 --into crash --after model
+# %%sandbox --budget 256 --predict 26 --into crash --after network
 images = []
 for path in paths:
     images.append(np.asarray(Image.open(path)) / 255)
@@ -160,7 +160,7 @@ for index, path in enumerate(paths):
 y = np.array([int(path.parent.name) for path in paths])
 
 # %%
-# %%sandbox --budget 512 --into float32 --after floats,model
+# %%sandbox --budget 512 --into float32 --after floats,network
 history = model.fit(x, y, batch_size=32, verbose=0)
 
 # %% [markdown]
@@ -173,7 +173,7 @@ history = model.fit(x, y, batch_size=32, verbose=0)
 # layer, which divides one batch at a time. The next steps share that model.
 
 # %%
-# %%sandbox --budget 512 --name rescaling --after model
+# %%sandbox --budget 512 --name rescaling --after network
 model = keras.Sequential([keras.layers.Rescaling(1 / 255), *model.layers])
 model.compile("adam", "sparse_categorical_crossentropy")
 
@@ -259,11 +259,11 @@ print(f"The float32 run needed {copies:.1f} times its array: the array, and the 
 # cells below each change one thing in step 1. The third gives the whole array of step 3 to `fit`.
 
 # %%
-# %%sandbox --budget 512 --into small_batch --after floats,model
+# %%sandbox --budget 512 --into small_batch --after floats,network
 history = model.fit(x, y, batch_size=8, verbose=0)
 
 # %%
-# %%sandbox --budget 512 --into slices --after floats,model
+# %%sandbox --budget 512 --into slices --after floats,network
 dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(32)
 history = model.fit(dataset, verbose=0)
 

@@ -515,9 +515,10 @@ print(f"all scans, scaled to floats:{4 * lab.train_count * scan_mib:6.1f} MiB")
 #
 # - `shuffle_files=True` without a cache. It shuffles the names, so it needs even less memory, but it reads and decodes
 #   each file again in every epoch.
-# - The same pipeline without `cache()`. The shuffle buffer then holds the encoded scans by itself.
-# - A builder of your own with several shards, `try_autocache=False` and a small shuffle buffer. It takes the time to
-#   write the shards, and then the reading is fast.
+# - The same pipeline without `cache()`. The shuffle buffer then holds the encoded scans by itself. The files are read
+#   again in each epoch, and each epoch fills a new buffer, so it needs a little more memory.
+# - A builder of your own with several shards, `shuffle_files=True`, `try_autocache=False` and a small shuffle buffer.
+#   It passes with little room to spare, and pays off only if you read the shards many times.
 
 # %% [markdown] tags=["summary"]
 # ## Summary

@@ -18,6 +18,7 @@ from pygments.token import Keyword
 from sphinx.application import Sphinx
 
 from course_utils import causes, labs, memory
+from course_utils.units import mib, percent, seconds
 
 MARKER = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 PACKAGE = Path(labs.__file__).parent
@@ -86,7 +87,7 @@ def _code(text: str) -> str:
 def labs_table(page: str, address: str) -> str:
     """Every lab with its minutes and its budget."""
     return "\n".join(
-        f"- {_lab_link(spec, page)} ({spec.minutes} minutes, {spec.budget_mib:.0f} MiB). {spec.takeaway}"
+        f"- {_lab_link(spec, page)} ({spec.minutes} minutes, {mib(spec.budget_mib)}). {spec.takeaway}"
         for spec in labs.all()
     )
 
@@ -120,11 +121,12 @@ def measured_table(page: str, address: str) -> str:
         )
         sections.append(
             f"## {_lab_link(spec, page)}\n\n"
-            f"- **Crash**, at a budget of {crash['budget_mib']:.0f} MiB: `{crash['status']}` in `{crash['where']}`\n"
-            f"- **Solution**, five seeds: peak at most {found['peak_mib']:.0f} of {found['budget_mib']:.0f} MiB "
-            f"({found['peak_mib'] / found['budget_mib']:.0%}); mean accuracy {found['accuracy_mean']:.3f}, which is "
-            f"{room:.0f} standard deviations ({found['accuracy_deviation']:.3f} each) above the floor of "
-            f"{found['floor']:.2f}; at most {found['seconds']:.0f} of {found['time_limit']:.0f} s\n"
+            f"- **Crash**, at a budget of {mib(crash['budget_mib'])}: `{crash['status']}` in `{crash['where']}`\n"
+            f"- **Solution**, five seeds: peak at most {mib(found['peak_mib'])} of {mib(found['budget_mib'])} "
+            f"({percent(found['peak_mib'] / found['budget_mib'], 0)}); mean accuracy "
+            f"{percent(found['accuracy_mean'])}, which is {room:.0f} standard deviations "
+            f"({percent(found['accuracy_deviation'])} each) above the floor of {percent(found['floor'], 0)}; "
+            f"at most {seconds(found['seconds'])} of {seconds(found['time_limit'])}\n"
             f"- **Untouched starter**: `{found['starter']}`\n"
             f"- **Typical wrong answers**\n{wrong}\n"
             f"- Measured on {found['measured_on']} by {found['method']}, Python {versions['python']}, "
