@@ -118,7 +118,7 @@ def bytes_of(value: Any) -> int | None:
     module = type(value).__module__.partition(".")[0]
     if module == "numpy":
         # The pages of a memmap belong to a file, which does not count.
-        return value.nbytes if type(value).__name__ != "memmap" and getattr(value, "shape", ()) else None
+        return getattr(value, "nbytes", None) if type(value).__name__ != "memmap" and getattr(value, "shape", ()) else None
     if module != "tensorflow":
         return None
     try:
