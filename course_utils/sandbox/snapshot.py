@@ -116,9 +116,8 @@ def size_of(value: Any) -> tuple[str, int] | None:
 def bytes_of(value: Any) -> int | None:
     """Return the size of an array or a tensor; None for anything else, and where its shape is not known."""
     module = type(value).__module__.partition(".")[0]
-    if module == "numpy":
-        # The pages of a memmap belong to a file, which does not count.
-        return getattr(value, "nbytes", None) if type(value).__name__ != "memmap" and getattr(value, "shape", ()) else None
+    if module == "numpy" and type(value).__name__ != "memmap":  # whose pages belong to a file, which does not count
+        return getattr(value, "nbytes", None) if getattr(value, "shape", ()) else None
     if module != "tensorflow":
         return None
     try:
