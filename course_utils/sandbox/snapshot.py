@@ -90,26 +90,30 @@ def size_of(value: Any) -> tuple[str, int] | None:
         size = bytes_of(value)
         return None if size is None else (description(value), size)
     members = value[:: max(1, -(-len(value) // MOST_MEMBERS))]
-    heaviest: list[tuple[int, Any]] = []  # of each member its largest array, which is mostly the member itself
-    seen: set[int] = set()
-    total = 0
+    heaviest = []  # of each member its largest array, which is mostly the member itself
+    seen = set()
+    total = most = 0
     for member in members:
-        parts = member[:MOST_PARTS] if type(member) in (list, tuple) else (member,)
-        sizes = [(size, part) for part in parts if id(part) not in seen and (size := bytes_of(part))]
-        seen.update(id(part) for _, part in sizes)
-        if sizes:
-            total += sum(size for size, _ in sizes)
-            heaviest.append(max(sizes, key=lambda sized: sized[0]))
+        largest_size, largest = 0, None
+        for part in member[:MOST_PARTS] if type(member) in (list, tuple) else (member,):
+            if id(part) not in seen and (size := bytes_of(part)):
+                seen.add(id(part))
+                total += size
+                if size > largest_size:
+                    largest_size, largest = size, part
+        if largest is not None:
+            heaviest.append(largest)
+            if largest_size > most:
+                most, name = largest_size, description(largest)
     if not heaviest:
         return None
-    largest = description(max(heaviest, key=lambda sized: sized[0])[1])
     kind, count = type(value).__name__, len(value)
-    if len({(part.dtype, len(part.shape)) for _, part in heaviest}) > 1:  # such as a batch, or a model's weights
-        what = f"{kind} with {largest}"
-    elif len({tuple(part.shape) for _, part in heaviest}) > 1:
-        what = f"{kind} of {count:,} arrays, the largest a {largest}"
+    if len({(part.dtype, len(part.shape)) for part in heaviest}) > 1:  # such as a batch, or a model's weights
+        what = f"{kind} with {name}"
+    elif len({tuple(part.shape) for part in heaviest}) > 1:
+        what = f"{kind} of {count:,} arrays, the largest a {name}"
     else:
-        what = f"{kind} of {count:,} x {largest}"
+        what = f"{kind} of {count:,} x {name}"
     return what, total * count // len(members)
 
 
