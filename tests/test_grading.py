@@ -353,6 +353,7 @@ def test_secret_seeds_differ():
     assert scans.load("hidden", count=20, size=16, seed=seed_from("a")).is_dir()
 
 
+@pytest.mark.trains
 def test_a_killed_run_resumes_and_loses_nothing(tmp_path):
     slow = (
         "import time\ndef train(folder): time.sleep(0.7); return 1\ndef predict(model, paths): return [0] * len(paths)"
