@@ -161,7 +161,7 @@ def test_a_run_has_fonts_of_its_own(level: str, tmp_path: Path, monkeypatch: pyt
         import os, matplotlib
         path = os.path.join(matplotlib.get_cachedir(), "fontlist.json")
         print(open(path).read())
-        open(path, "w").write("forged")
+        open(path, "w").write("forged");
         """
     for _ in range(2):
         assert lines(source, isolation=level) == ["shared"]

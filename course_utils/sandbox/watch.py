@@ -28,6 +28,8 @@ TRACE_PAUSE = 0.02
 MOST_POINTS = 4000
 CHUNK = 1 << 16  # read at a time, so that no flood of messages or output keeps the watch from looking at the memory
 
+LAST_CHUNKS = 8  # more than a channel's buffer holds
+
 
 def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
     """Carry out an order; return what was measured from outside, and what the run said.
@@ -62,7 +64,9 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             pid = greet(channel)
             measurement = Measurement(order, meter.interval * 1000, memory.anonymous_mib(pid))
             meter.attach(pid)
-            Watcher(measurement, meter, mailbox, pid, dump).follow(channel, streams)
+            ended = os.pidfd_open(pid)  # without it, processes that the child leaves could pretend that it goes on
+            cleanup.callback(os.close, ended)
+            Watcher(measurement, meter, mailbox, pid, dump).follow(channel, streams, ended)
         except launch.ZygoteLost:  # its child is of no use, and neither is it
             zygote.close()
             raise
@@ -109,18 +113,22 @@ class Watcher:
         # Before the word to go: the code may be done before this process runs again.
         self._started = time.monotonic()
 
-    def follow(self, channel: socket.socket, streams: dict[int, str]) -> None:
-        """Let the child begin, and watch it to its end."""
+    def follow(self, channel: socket.socket, streams: dict[int, str], ended: int) -> None:
+        """Let the child begin, and watch it to its end, at which the descriptor ``ended`` becomes readable."""
         say(channel, {"go": True})
         poll = select.poll()
-        for descriptor in (channel.fileno(), *streams):
+        for descriptor in (channel.fileno(), *streams, ended):
             poll.register(descriptor, select.POLLIN)
         speaking = True
         while speaking and not self.measured.killed_for:
             near = self.measured.trace and self.measured.trace[-1][1] > NEAR_CAP * self.measured.limits.cap_mib
             for descriptor, _ in poll.poll(self.meter.interval * (500 if near else 1000)):
-                if descriptor == channel.fileno():
-                    speaking = self._listen(channel)
+                if descriptor == ended:
+                    for _ in range(LAST_CHUNKS):
+                        self._listen(channel)
+                    speaking = False
+                elif descriptor == channel.fileno():
+                    speaking = self._listen(channel) and speaking
                 elif data := os.read(descriptor, CHUNK):
                     self.mailbox.take_output(streams[descriptor], data)
                 else:
