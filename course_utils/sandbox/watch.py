@@ -27,7 +27,6 @@ SAMPLE_PAUSE = 0.1
 TRACE_PAUSE = 0.02
 MOST_POINTS = 4000
 CHUNK = 1 << 16  # read at a time, so that no flood of messages or output keeps the watch from looking at the memory
-
 LAST_CHUNKS = 8  # more than a channel's buffer holds
 
 
