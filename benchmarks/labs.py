@@ -26,6 +26,7 @@ from course_utils.grading.record import versions
 from course_utils.notebook.named import NamedCells
 from tools import ROOT
 from tools.graded import grade, rules
+from tools.notebooks import generate
 
 MEASURED = ROOT / "book" / "measured"
 SEEDS = range(5)
@@ -148,7 +149,7 @@ def main() -> int:
     options = parser.parse_args()
     MEASURED.mkdir(exist_ok=True)
     narrow = False
-    for lab in [labs.get(number) for number in options.numbers] or labs.all():
+    for lab in [labs.get(number) for number in options.numbers] or labs.specs():
         path = MEASURED / f"{lab.number}.json"
         found = json.loads(path.read_text("utf-8")) if path.exists() else {}
         if not (options.changed and found.get("fingerprint") == fingerprint(lab)):
@@ -164,6 +165,7 @@ def main() -> int:
         for sentence in shortcomings(found):
             narrow = True
             print(f"  lab {lab.number}: {sentence}.")
+    generate(ROOT)  # the solution pages show the measured verdicts
     return int(narrow)
 
 

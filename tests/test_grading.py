@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import os
@@ -153,7 +152,7 @@ def test_every_record_is_valid(graded):
 
 def test_an_endless_loop_runs_out_of_time():
     cells = [("graded cell", "def train(folder):\n    while True:\n        pass")]
-    one = grade_source(cells, dataclasses.replace(LAB, time_limit=1))
+    one = grade_source(cells, LAB.model_copy(update={"time_limit": 1}))
     assert one.verdict == "timed_out" and one.where.line in (2, 3)
 
 
@@ -266,8 +265,15 @@ def test_a_search_returns_a_model_and_an_accuracy_for_each_configuration(monkeyp
         assert f"expected {count} validation accuracies" in graded(("model", accuracies))["problem"]
 
 
-COMPRESS = dataclasses.replace(
-    LAB, function="compress", budget_mib=32, compress_mib=256, saved_kib=100, hidden_count=20, image_size=16
+COMPRESS = LAB.model_copy(
+    update={
+        "function": "compress",
+        "budget_mib": 32,
+        "compress_mib": 256,
+        "saved_kib": 100,
+        "hidden_count": 20,
+        "image_size": 16,
+    }
 )
 FILL = "import numpy as np\nfill = lambda mib: np.ones(mib * 131072)\n"
 ZEROS = "def predict(file, paths): return [0] * len(paths)\n"
@@ -404,7 +410,7 @@ def test_a_lab_that_asks_for_something_else_is_graded_anew(tmp_path, monkeypatch
     asked = {"isolation": "process", "seed": 0}
     grades.put(many.key((one, answer), **asked), record.Record(verdict="passed", message="It fits."))
     assert grades.get(many.key((one, answer), **asked))
-    monkeypatch.setattr(labs, "_read", lambda: {"01": dataclasses.replace(LAB, budget_mib=LAB.budget_mib - 1)})
+    monkeypatch.setattr(labs, "get", lambda number: LAB.model_copy(update={"budget_mib": LAB.budget_mib - 1}))
     assert grades.get(many.key((one, answer), **asked)) is None
 
 

@@ -22,7 +22,7 @@ from tools import ROOT
 from tools.execute import Execution
 from tools.graded import grade
 
-LABS = labs.all()
+LABS = labs.specs()
 WRONG_ANSWERS = sorted((ROOT / "tests" / "wrong_answers").glob("[0-9][0-9]/*.py"))
 EXPECTED = re.compile(r"# expected: (\w+)")
 
@@ -122,13 +122,47 @@ def test_an_unknown_lab_is_answered_with_the_labs_there_are() -> None:
     assert "01" in str(error.value)
 
 
+LAB = """
+["01"]
+name = "01_a"
+title = "A lab"
+minutes = 30
+needs = "Nothing."
+budget_mib = 240
+floor = 0.8
+time_limit = 90
+train_count = 10
+image_size = 16
+hidden_count = 10
+takeaway = "Remember this."
+hints = ["One.", "Two.", "Three."]
+"""
+
+
+def test_a_lab_holds_what_its_table_says() -> None:
+    lab = labs.parse(LAB)["01"]
+    assert (lab.number, lab.name, lab.hints[2], lab.function, lab.speedup) == ("01", "01_a", "Three.", "train", None)
+    assert str(lab.budget_mib) == "240"  # as it is written, for the pages
+    with pytest.raises(ValueError, match="frozen"):
+        lab.budget_mib = 10_000
+
+
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("old", "new", "sentence"),
     [
-        ('["01"]\nname = "01_a"', "lab 01 lacks budget_mib"),
-        ('["01"]\ncolour = "red"', "lab 01 lacks"),
+        ("budget_mib = 240", "", "labs.toml: lab 01 lacks budget_mib."),
+        ("minutes = 30\nneeds", "colour", "labs.toml: lab 01 lacks minutes, needs."),
+        (
+            "minutes = 30",
+            "minutes = 30\ncolour = 1",
+            "labs.toml: lab 01 has a bad colour: extra inputs are not permitted.",
+        ),
+        ("floor = 0.8", 'floor = "high"', "labs.toml: lab 01 has a bad floor: input should be a valid"),
+        ('"Three."', "", "labs.toml: lab 01 lacks hints."),
+        ("01_a", "02_a", "labs.toml: lab 01 has the name '02_a', which must start with 01_."),
     ],
 )
-def test_an_incomplete_table_is_an_error_that_says_what_is_missing(text: str, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        labs.parse(text)
+def test_a_table_that_is_wrong_is_named_with_its_key(old: str, new: str, sentence: str) -> None:
+    with pytest.raises(ValueError) as error:
+        labs.parse(LAB.replace(old, new))
+    assert str(error.value).startswith(sentence) and "\n" not in str(error.value)

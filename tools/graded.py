@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from typing import Any
 
@@ -23,9 +22,9 @@ NOT_THE_GRADER = ("notebook", "cards", "reports", "cli.py", "labs.toml")
 def rules(lab: LabSpec) -> list[tuple[str, Any]]:
     """What a lab asks of an answer: its row in ``labs.toml`` without the prose."""
     return sorted(
-        (field.name, getattr(lab, field.name))
-        for field in dataclasses.fields(lab)
-        if field.name not in PROSE and getattr(lab, field.name) != field.default
+        (name, getattr(lab, name))
+        for name, field in LabSpec.model_fields.items()
+        if name not in PROSE and getattr(lab, name) != field.default
     )
 
 

@@ -26,7 +26,7 @@ MEASURED = Path(__file__).resolve().parents[1] / "measured"
 DEPENDS_ON = {
     "causes": ["causes.toml", "labs.toml"],
     "labs": ["labs.toml"],
-    "measured": [f"../book/measured/{spec.number}.json" for spec in labs.all()],
+    "measured": [f"../book/measured/{spec.number}.json" for spec in labs.specs()],
     "methods": ["memory/cgroup.py", "memory/procfs.py"],
 }
 
@@ -52,7 +52,7 @@ def causes_table(page: str, address: str) -> str:
     contents, sections = [], []
     for kind, heading in KINDS.items():
         # The entry for a text without a crash is not one to look up.
-        found = [cause for cause in causes.all() if cause.kind == kind and cause.cause != "unknown"]
+        found = [cause for cause in causes.explanations() if cause.kind == kind and cause.cause != "unknown"]
         if found:
             links = "\n".join(f"- [{cause.title}](#{_cause_label(cause)})" for cause in found)
             contents.append(f"**{heading}**\n\n{COLUMNS.format(links)}\n")
@@ -67,7 +67,7 @@ def _cause_section(cause: causes.Explanation, page: str) -> str:
     if seen := causes.seen(cause.cause):
         lines.append(f"**You see.** {' or '.join(map(_code, seen))}\n")
     lines += [f"{cause.why}\n", f"**What to do.** {cause.fix}\n"]
-    written = {spec.number: spec for spec in labs.all()}
+    written = {spec.number: spec for spec in labs.specs()}
     if cause.lab in written:
         lines.append(f"**Try it.** {_lab_link(written[cause.lab], page)}\n")
     return "\n".join(lines)
@@ -88,7 +88,7 @@ def labs_table(page: str, address: str) -> str:
     """Every lab with its minutes and its budget."""
     return "\n".join(
         f"- {_lab_link(spec, page)} ({spec.minutes} minutes, {mib(spec.budget_mib)}). {spec.takeaway}"
-        for spec in labs.all()
+        for spec in labs.specs()
     )
 
 
@@ -106,9 +106,9 @@ def methods_table(page: str, address: str) -> str:
 
 
 def measured_table(page: str, address: str) -> str:
-    """The figures of each lab from `benchmarks/labs.py`."""
+    """The figures of each lab from `python -m benchmarks.labs`."""
     sections = []
-    for spec in labs.all():
+    for spec in labs.specs():
         path = MEASURED / f"{spec.number}.json"
         if not path.exists():
             continue

@@ -102,9 +102,11 @@ def grade_source(
         return Record(verdict="not_attempted", message=message, **identity, **asked)
     isolation = isolation_level(isolation)
     try:
-        training = scans.load("train", count=lab.train_count, size=lab.image_size)
-        hidden = scans.load("hidden", count=lab.hidden_count, size=lab.image_size, seed=seed, distorted=lab.distorted)
-        hidden.chmod(0o700)  # labels are folder names there: not for other users, such as a sandbox's
+        training = scans.load("train", count=lab.train_count, size=lab.image_size, verify=True)
+        hidden = scans.load(
+            "hidden", count=lab.hidden_count, size=lab.image_size, seed=seed, distorted=lab.distorted, verify=True
+        )
+        hidden.chmod(0o500)  # labels are folder names there: not for other users, such as a sandbox's
     except (scans.ScanError, OSError) as error:
         raise CannotGrade(str(error)) from None
     run = functools.partial(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import sqlite3
@@ -57,7 +56,7 @@ def key(task: Task, *, isolation: str, seed: int) -> str:
     The seed cannot be read off it.
     """
     submission, answer = task
-    asked = dataclasses.asdict(labs.get(answer.lab))
+    asked = labs.get(answer.lab).model_dump()
     parts = (submission.sha256, asked, isolation, seed, __version__, SCHEMA)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

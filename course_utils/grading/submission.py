@@ -88,7 +88,7 @@ def graded_cells(sources: Iterable[tuple[int, str]]) -> tuple[dict[str, Cells], 
         asked = magic.group(1).strip()
         number = lab_number(asked) if re.fullmatch(r"\d{1,3}", asked) else ""
         if not number:
-            known = ", ".join(lab.number for lab in labs.all())
+            known = ", ".join(lab.number for lab in labs.specs())
             problem = problem or f"`{first.strip()[:60]}` names no lab; the labs are {known}"
             continue
         cells = answers.setdefault(number, [])
