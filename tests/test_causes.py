@@ -12,8 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from course_utils import causes
-
-ROOT = Path(__file__).parent.parent
+from tools import ROOT
 
 # id of the cause, kind, text
 TEXTS = [
