@@ -200,7 +200,7 @@ def test_a_run_that_kills_its_zygote_has_died_and_leaves_nothing() -> None:
     assert outcome.status == "died"
     user = int(outcome.stdout)
     assert user > 0
-    assert [process for process in psutil.process_iter() if user in process.uids()] == []
+    assert isolation.processes_of(user) == []
 
 
 @needs_user
