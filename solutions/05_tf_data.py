@@ -690,10 +690,10 @@ notebook.claims(
 # batches of images, pixels from 0 to 255, and labels from 0 to 9.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline, training included. A run is killed at twice that.
-# - **Speed:** for each second of processor time, at least {{speedup}} times the images of a plain loop of `load_img`
-#   and `img_to_array`. The grader runs through both in turn, four times. What else the machine is doing hardly changes
-#   processor time; Python code in the pipeline wastes it. A pipeline below that gets no points, and the card says that
-#   it timed out.
+# - **Speed:** for each second of processor time, at least {{least_speed}} times the images of a plain loop of
+#   `load_img` and `img_to_array`. The grader runs through both in turn, four times. What else the machine is doing
+#   hardly changes processor time; Python code in the pipeline wastes it. A pipeline below that gets no points, and the
+#   card says that it timed out.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds for everything.
 #

@@ -22,9 +22,12 @@ from pydantic import ValidationError
 from test_grading_submission import TRAIN, code, notebook
 
 from course_utils import labs, sandbox, scans
-from course_utils.grading import grade_source, inside, many, record, score, submission
-from course_utils.grading.examiner import Examiner
-from course_utils.grading.grade import CannotGrade, isolation_level, seed_from
+from course_utils.grading import grade_source, many, record, score, submission
+from course_utils.grading.grade import isolation_level
+from course_utils.grading.seed import CannotGrade, seed_from
+from course_utils.grading.tasks import pipeline, predicting, search
+from course_utils.grading.tasks.pipeline import Pipeline
+from course_utils.grading.tasks.train import Train
 
 LAB = labs.get(1)
 COUNT = LAB.hidden_count
@@ -189,7 +192,7 @@ def test_isolation_is_never_lowered(monkeypatch):
 
 def test_hidden_images_carry_no_label_and_a_link_leads_nowhere(tmp_path):
     hidden = scans.load("hidden", count=20, size=16, seed=5)
-    first, second = Examiner(hidden, tmp_path / "a"), Examiner(hidden, tmp_path / "b")
+    first, second = Train(LAB, hidden, tmp_path / "a"), Train(LAB, hidden, tmp_path / "b")
     for examiner in (first, second):
         examiner.directory.mkdir()
         names = examiner.answer({"state": "trained"})["images"]
@@ -207,7 +210,7 @@ def test_hidden_images_carry_no_label_and_a_link_leads_nowhere(tmp_path):
         second.answer({"predictions": wrong})
         assert second.accuracy is None and "20 labels" in second.problem
 
-    trap = Examiner(hidden, tmp_path / "c")
+    trap = Train(LAB, hidden, tmp_path / "c")
     trap.directory.mkdir()
     (tmp_path / "elsewhere").mkdir()
     (trap.directory / "graded_images").symlink_to(tmp_path / "elsewhere")
@@ -218,22 +221,22 @@ def test_hidden_images_carry_no_label_and_a_link_leads_nowhere(tmp_path):
 
 def test_a_pipeline_is_timed_by_the_grader_lap_by_lap(tmp_path):
     def timed(laps: tuple[str, ...], seconds: list[float]) -> float | None:
-        examiner = Examiner(tmp_path, tmp_path)
+        examiner = Pipeline(labs.get(5), tmp_path, tmp_path)
         for lap, now in zip(laps, seconds, strict=True):
             examiner.answer({"lap": lap, "processor_seconds": now})
-        return examiner.speedup()
+        return examiner.speed()
 
-    laps = len(inside.LAPS)
+    laps = len(pipeline.LAPS)
     loops_of_six_datasets_of_two = [lap // 2 * 8 + lap % 2 * 6 for lap in range(laps)]
-    assert timed(inside.LAPS, loops_of_six_datasets_of_two) == pytest.approx(3)
-    assert timed(inside.LAPS[:-1], list(range(laps - 1))) is None
-    assert timed(inside.LAPS * 2, list(range(2 * laps))) is None  # a run that sends laps of its own
+    assert timed(pipeline.LAPS, loops_of_six_datasets_of_two) == pytest.approx(3)
+    assert timed(pipeline.LAPS[:-1], list(range(laps - 1))) is None
+    assert timed(pipeline.LAPS * 2, list(range(2 * laps))) is None  # a run that sends laps of its own
 
 
 def test_what_is_no_pipeline_is_named():
     batch = (np.zeros((4, 8, 8, 3)), np.zeros(4))
-    inside.run_through([batch, batch], 8)
-    inside.run_through(itertools.repeat(batch), 8)  # repeat() is no reason to wait for ever
+    pipeline.run_through([batch, batch], 8)
+    pipeline.run_through(itertools.repeat(batch), 8)  # repeat() is no reason to wait for ever
     for dataset, words in (
         ([batch], "gave 4 images, and the folder has 8"),
         (None, "returned None"),
@@ -241,12 +244,12 @@ def test_what_is_no_pipeline_is_named():
         ([(batch[0], 3)], "expected a batch"),
         ([(batch[0], batch[1][:3])], "4 images with 3 labels"),
     ):
-        with pytest.raises(inside.Problem, match=words):
-            inside.run_through(dataset, 8)
+        with pytest.raises(predicting.Problem, match=words):
+            pipeline.run_through(dataset, 8)
 
 
 def test_a_search_returns_a_model_and_an_accuracy_for_each_configuration(monkeypatch):
-    count = len(inside.CONFIGURATIONS)
+    count = len(search.CONFIGURATIONS)
     asked = []
 
     def graded(found) -> dict:
@@ -254,12 +257,12 @@ def test_a_search_returns_a_model_and_an_accuracy_for_each_configuration(monkeyp
         said = []
         monkeypatch.setattr(sandbox.inside, "exchange", lambda message: said.append(message) or {"images": ["a.jpg"]})
         answer = {"search": lambda _, all_: asked.append(all_) or found, "predict": lambda _, paths: [3] * len(paths)}
-        inside.search_and_predict(answer, "folder")
+        predicting.run(search.inside, answer, "folder", search.CONFIGURATIONS)
         return said[-1]
 
     for accuracies in ([0.5] * count, tuple(range(2)) * (count // 2), np.linspace(0, 1, count)):
         assert graded(("model", accuracies)) == {"predictions": [3]}
-    assert asked[0] == inside.CONFIGURATIONS and asked[0][0] is not inside.CONFIGURATIONS[0]
+    assert asked[0] == search.CONFIGURATIONS and asked[0][0] is not search.CONFIGURATIONS[0]
     for found in ("model", None, (None, [0.5] * count), ("model", [0.5] * count, 1)):
         assert "expected a pair" in graded(found)["problem"]
     for accuracies in ([0.5] * (count - 1), [1.5] * count, [float("nan")] * count, None, 0.5, ["high"] * count):
@@ -280,7 +283,7 @@ ZEROS = "def predict(file, paths): return [0] * len(paths)\n"
         (
             f"{FILL}def compress(folder, file): file.write_bytes(b'7' * len(fill(128)))\n{ZEROS}",
             "over_budget",
-            "16384 of 100 KiB",
+            "16,384 of 100 KiB",
         ),
         (f"{FILL}def compress(folder, file): fill(128); file.write_bytes(b'7')\n{ZEROS}", "inaccurate", "0 of 100 KiB"),
         (f"{FILL}def compress(folder, file): fill(999)\n{ZEROS}", "out_of_memory", "While compress ran: It needed"),
@@ -324,10 +327,10 @@ def test_a_compressed_model_is_graded_on_what_serving_it_needs(source, verdict, 
 def test_predictions_are_taken_in_any_honest_form():
     scores = np.eye(10)[[3, 1]]
     for answer in ([3, 1], (3.0, 1.0), np.array([[3], [1]]), scores, scores.tolist(), np.uint8([3, 1])):
-        assert inside.labels(answer, 2) == [3, 1]
+        assert predicting.labels(answer, 2) == [3, 1]
     for answer in (None, "31", {"a": 1}, [[1], [1, 2]], [3.5, 1], [3, 10], [-1, 0], [np.nan, 1], 5, iter([1, 2])):
-        with pytest.raises(inside.Problem, match="expected"):
-            inside.labels(answer, 2)
+        with pytest.raises(predicting.Problem, match="expected"):
+            predicting.labels(answer, 2)
 
 
 def test_score():
@@ -385,26 +388,27 @@ def test_a_killed_run_resumes_and_loses_nothing(tmp_path):
 def test_identical_answers_are_run_once_and_graded_alike(tmp_path):
     tasks = []
     for student in ("ada", "bob"):
-        path = notebook(tmp_path / f"{student}.ipynb", code("%%graded 01\ndef train(folder): return 1 / 0"))
+        cell = code("%%graded 01\ndef train(folder): return 1 / 0", outputs=[student])
+        path = notebook(tmp_path / f"{student}.ipynb", cell)
         one = submission.read(path)
         tasks += [(one, answer) for answer in one.answers]
     grades = many.Grades(tmp_path / "grades.sqlite")
     first, second = many.grade_many(tasks, grades, isolation="process", seed=0, jobs=2)
     assert [first.student, second.student] == ["ada", "bob"]
     assert first.verdict == "raised"
-    same = {"student": "", "submission": ""}
+    assert first.sha256 != second.sha256  # of files that differ in their outputs alone
+    same = {"student": "", "submission": "", "sha256": ""}
     assert first.model_copy(update=same) == second.model_copy(update=same)
 
 
-def test_a_lab_that_asks_for_something_else_is_graded_anew(tmp_path, monkeypatch):
-    one = submission.read(notebook(tmp_path / "01.ipynb", code(f"%%graded 01\n{TRAIN}")))
-    (answer,) = one.answers
+def test_a_lab_that_asks_for_something_else_is_graded_again(tmp_path, monkeypatch):
+    (answer,) = submission.read(notebook(tmp_path / "01.ipynb", code(f"%%graded 01\n{TRAIN}"))).answers
     grades = many.Grades(tmp_path / "grades.sqlite")
     asked = {"isolation": "process", "seed": 0}
-    grades.put(many.key((one, answer), **asked), record.Record(verdict="passed", message="It fits."))
-    assert grades.get(many.key((one, answer), **asked))
+    grades.put(many.key(answer, **asked), record.Record(verdict="passed", message="It fits."))
+    assert grades.get(many.key(answer, **asked))
     monkeypatch.setattr(labs, "_read", lambda: {"01": dataclasses.replace(LAB, budget_mib=LAB.budget_mib - 1)})
-    assert grades.get(many.key((one, answer), **asked)) is None
+    assert grades.get(many.key(answer, **asked)) is None
 
 
 def remembered(out: Path) -> dict[str, str]:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from course_utils import labs
 from course_utils.grading.discovery import NoSuchPath, discover, read_found
-from course_utils.grading.submission import CODE_LIMIT, FILE_LIMIT, code_problem, read, untouched
+from course_utils.grading.submission import CODE_LIMIT, FILE_LIMIT, check, read
 
+LAB = labs.get(1)
 TRAIN = "def train(folder):\n    return 1\n"
 
 
@@ -29,7 +31,7 @@ def notebook(path: Path, *cells: dict, **more: object) -> Path:
 def problem(path: Path) -> str:
     """The only sentence that reading a file gives."""
     (answer,) = read(path).answers
-    assert answer.cells == [] or answer.problem
+    assert not answer.cells or answer.problem
     return answer.problem
 
 
@@ -240,10 +242,10 @@ def test_layouts(tmp_path):
     ],
 )
 def test_an_untouched_starter_is_recognised(source, expected):
-    assert untouched([("graded cell", source)], "train") is expected
+    assert check(LAB, [("graded cell", source)]).attempted is not expected
 
 
 def test_code_that_deserves_a_warning_is_read_without_one() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert code_problem([("graded cell", "x = '\\d' is 1")]) == ("", None)
+        assert not check(LAB, [("graded cell", "x = '\\d' is 1")]).problem
