@@ -16,7 +16,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 ENVIRONMENT_STAMP := $(ENVIRONMENT)/made-with-$(PYTHON_VERSION)-$(call hash,requirements.txt pyproject.toml)
 # jupyter-cache knows a notebook by its text alone. Its outputs also depend on the package and on the pinned versions.
-PACKAGE_FILES := $(sort $(shell find course_utils -name '*.py' -o -name '*.toml' -o -name '*.json' -o -name '*.css'))
+PACKAGE_FILES := $(sort $(shell find course_utils -name '*.py' -o -name '*.toml' -o -name '*.css' -o -name '*.jinja'))
 EXECUTED := _build/.jupyter_cache
 EXECUTED_STAMP := $(EXECUTED)/made-with-$(PYTHON_VERSION)-$(call hash,requirements.txt $(PACKAGE_FILES))
 WENT_WELL := _build/went-well-$(call hash,_config.yml book/_extensions/*.py book/_static/*)

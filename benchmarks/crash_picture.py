@@ -14,9 +14,9 @@ from pathlib import Path
 
 import jupytext
 
-from course_utils import labs, sandbox
-from course_utils.notebook import curve
-from course_utils.notebook.render import mib
+from course_utils import labs, sandbox, units
+from course_utils.cards import curve, render
+from course_utils.cards.document import Figure, Series
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "book" / "images"
@@ -32,14 +32,14 @@ THEMES = {
 
 
 def cell(name: str, lab: labs.LabSpec) -> str:
-    """Return the code of the sandboxed cell that keeps its outcome as ``name``, without its magic."""
+    """Return the code of the sandboxed cell with ``--into name``, without its magic."""
     notebook = jupytext.read(ROOT / "solutions" / f"{lab.name}.py")
     source = next(cell.source for cell in notebook.cells if f"--into {name}\n" in cell.source)
     return source.partition("\n")[2]
 
 
 def legend(row: int, label: str, what: str) -> str:
-    """One line above the curves: the stroke of a curve and what became of its run."""
+    """One line above the curves: the stroke of a curve and the end of its run."""
     down = 16 + 22 * row
     return (
         f'<line class="oom-s{row} oom-trace" x1="6" x2="36" y1="{down}" y2="{down}"/>'
@@ -58,18 +58,18 @@ def main() -> None:
     crash = sandbox.run(cell("crash", lab), budget_mib=BUDGET_MIB)
     fix = sandbox.run(cell("streaming", lab), budget_mib=BUDGET_MIB)
     for name, outcome in (("crash", crash), ("fix", fix)):
-        peak = f"peak {outcome.peak_mib:.0f} MiB in {outcome.seconds:.1f} s"
+        peak = f"peak {units.mib(outcome.peak_mib)} in {units.seconds(outcome.seconds)}"
         print(f"{name}: {outcome.status}, {peak}, by {outcome.method}")
     if (crash.status, fix.status) != ("out_of_memory", "finished"):
         raise SystemExit("The crash should run out of memory and the fix should finish, so no picture was drawn.")
 
     lines = [
-        legend(0, "All images at once", f"killed after {crash.seconds:.1f} s, in line {crash.where.line}"),
-        legend(1, "A few at a time", f"trained, with a peak of {mib(fix.peak_mib)}"),
+        legend(0, "All images at once", f"killed after {units.seconds(crash.seconds)}, in line {crash.where.line}"),
+        legend(1, "A few at a time", f"trained, with a peak of {units.mib(fix.peak_mib)}"),
     ]
-    series = [curve.Series("crash", crash.trace, "killed"), curve.Series("fix", fix.trace)]
-    alt = " ".join(curve.describe(run, BUDGET_MIB) for run in series)
-    drawing = curve.picture(series, alt=alt, budget_mib=BUDGET_MIB, width=WIDTH, height=HEIGHT, standalone=True)
+    runs = [Series("crash", crash.trace, "killed"), Series("fix", fix.trace)]
+    alt = " ".join(curve.describe(run, BUDGET_MIB) for run in runs)
+    drawing = render.picture(Figure(runs, alt, BUDGET_MIB, width=WIDTH, height=HEIGHT), standalone=True)
     for theme, colours in THEMES.items():
         path = arguments.out / f"crash-and-fix-{theme}.svg"
         path.write_text(

@@ -29,7 +29,7 @@ def seconds(duration: float | None) -> str:
         return NOT_KNOWN
     if duration >= 119.5:
         minutes, rest = divmod(round(duration), 60)
-        return f"{minutes} min {rest} s"
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     if duration < 0.095:
         return f"{1000 * duration:.0f} ms"
     return f"{duration:.0f} s" if duration >= 9.95 else f"{duration:.1f} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import xml.etree.ElementTree as xml
@@ -14,9 +15,9 @@ from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 from course_utils import labs
+from course_utils.cards.runs import RESULTS
 from course_utils.grading.grade import grade_answer
 from course_utils.grading.submission import read
-from course_utils.notebook.verdict import VERDICTS
 
 CRASH = """%%sandbox --budget 120 --predict 60 --into crash --label "the <b>big</b> one"
 import time; import numpy as np
@@ -162,7 +163,7 @@ def test_curve_has_a_text_alternative_and_stands_alone(notebook: Notebook) -> No
     assert picture.get("role") == "img"
     for words in ("peaks at", "the budget is 120 MiB", "killed"):
         assert words in picture.get("aria-label")
-    assert picture.get("aria-label").replace("'", "&#x27;") in cell.html
+    assert picture.get("aria-label") in html.unescape(cell.html)
     texts = " ".join("".join(element.itertext()) for element in picture.iter("{http://www.w3.org/2000/svg}text"))
     assert "budget 120 MiB" in texts and "killed after" in texts and "you predicted 60 MiB" in texts
 
@@ -223,8 +224,10 @@ def test_figures_are_displayed_after_the_card(notebook: Notebook) -> None:
     ("code", "sentence"),
     [
         ("%%sandbox\nx = 1", "--budget"),
-        ("%%sandbox --budget lots\nx = 1", "'lots' is not a number above 0"),
-        ("%%sandbox --budget -5\nx = 1", "is not a number above 0"),
+        ("%%sandbox --budget lots\nx = 1", "'lots' is not an amount of memory"),
+        ("%%sandbox --budget -5\nx = 1", "'-5' is not an amount of memory"),
+        ("%%sandbox --budget 0\nx = 1", "'0' is not an amount of memory"),
+        ("%%sandbox --budget 100 --time-limit never\nx = 1", "'never' is not a number of seconds above 0"),
         ("%%sandbox --budget 100 --into 2nd\nx = 1", "'2nd' is not a name for a variable"),
         ("%%sandbox --budget 100 --colour red\nx = 1", "--colour"),
         ("%%sandbox --budget 100 --label 'open\nx = 1", "%%sandbox --budget 256"),
@@ -270,7 +273,7 @@ def test_stored_notebook_keeps_the_card_and_no_status_line(tmp_path: Path, monke
     # Its name begins with an underscore. A text, since digits may also stand in the coordinates of a picture.
     assert "for later cells" not in json.dumps([cell.outputs for cell in stored.cells])
     assert 'aria-label="Only one climbs. Peaks: big 1' in compared["text/html"]
-    assert "depends: on the rest" in stored.cells[4].outputs[0].data["text/plain"]
+    assert "Depends: on the rest" in stored.cells[4].outputs[0].data["text/plain"]
     versions = stored.cells[4].outputs[1].data["text/plain"]
     assert "tensorflow" in versions and "memory counted by" in versions and "7" in versions
 
@@ -322,7 +325,7 @@ def test_graded_cells_from_starter_to_handed_in_file(notebook: Notebook) -> None
         for submission in [read(notebook.folder / "submission_01.ipynb")]
         for answer in submission.answers
     ]
-    word = VERDICTS[record.verdict][1].upper()
+    word = RESULTS[record.verdict].word.upper()
     assert answer.text.splitlines()[0].split(", ")[0].endswith(word)
     kept = json.loads((notebook.folder / "progress" / "progress.json").read_text())["labs"]["01"]
     assert kept["peak_mib"] == pytest.approx(record.peak_mib, rel=0.02, abs=1)

@@ -9,15 +9,15 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_utils import labs
+from course_utils import cards, labs
+from course_utils.cards.curve import thin
+from course_utils.cards.graded import progress_card, verdict_card
+from course_utils.cards.runs import comparison_card
+from course_utils.cards.tables import claims_card
 from course_utils.grading.record import Record
 from course_utils.grading.submission import read
-from course_utils.notebook.claims import claims_card
-from course_utils.notebook.compare import compare_card
-from course_utils.notebook.curve import thin
-from course_utils.notebook.progress import Progress, progress_card, progress_path
+from course_utils.notebook.progress import Progress, progress_path
 from course_utils.notebook.session import Session, write_submission
-from course_utils.notebook.verdict import verdict_card
 
 LAB = labs.get("01")
 
@@ -83,9 +83,10 @@ def test_progress_outlives_the_kernel_and_keeps_the_best(tmp_path: Path) -> None
     Progress(path).save(LAB, record(verdict="out_of_memory", score=0.0, accuracy=None, peak_mib=512.0))
     entry = Progress(path).entry(LAB)
     assert (entry["verdict"], entry["peak_mib"], entry["attempts"]) == ("passed", 200.0, 2)
-    card = progress_card(Progress(path), [LAB])
-    assert "1 of 1 labs passed" in card.text and "200 MiB of" in card.text and "90.0 %" in card.text
-    assert "2 attempts" in card.html and str(path) in card.text
+    card = progress_card(Progress(path).labs, [LAB], str(path))
+    text = cards.text(card)
+    assert "1 of 1 labs passed" in text and "200 MiB of" in text and "90.0%" in text
+    assert "2 attempts" in cards.html(card) and str(path) in text
 
 
 def test_a_failed_attempt_is_shown_and_a_later_pass_replaces_it(tmp_path: Path) -> None:
@@ -93,17 +94,18 @@ def test_a_failed_attempt_is_shown_and_a_later_pass_replaces_it(tmp_path: Path) 
     progress.save(LAB, record(verdict="not_attempted", score=0.0, accuracy=None, peak_mib=None))
     assert progress.entry(LAB)["attempts"] == 0
     progress.save(LAB, record(verdict="inaccurate", score=60.0, accuracy=0.3))
-    assert "Not accurate enough" in progress_card(progress, [LAB]).text
+    assert "Not accurate enough" in cards.text(progress_card(progress.labs, [LAB], ""))
     progress.save(LAB, record())
-    assert "Passed" in progress_card(progress, [LAB]).text
+    assert "Passed" in cards.text(progress_card(progress.labs, [LAB], ""))
 
 
 def test_hints_come_one_by_one_and_are_remembered(tmp_path: Path) -> None:
     path = tmp_path / "progress.json"
     seen = [Progress(path).next_hint(LAB) for _ in range(len(LAB.hints) + 1)]
     assert [hint for _, hint in seen] == [*LAB.hints, LAB.hints[-1]]
-    assert f"hint 2 of {len(LAB.hints)}" in verdict_card(record(verdict="inaccurate"), LAB, hints_shown=1).text
-    assert "%course hint" not in verdict_card(record(verdict="inaccurate"), LAB, hints_shown=len(LAB.hints)).text
+    assert f"hint 2 of {len(LAB.hints)}" in cards.text(verdict_card(record(verdict="inaccurate"), LAB, hints_shown=1))
+    last = verdict_card(record(verdict="inaccurate"), LAB, hints_shown=len(LAB.hints))
+    assert "%course hint" not in cards.text(last)
 
 
 @pytest.mark.parametrize(
@@ -144,10 +146,10 @@ def test_where_progress_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_every_verdict_card_says_what_and_why(verdict: str) -> None:
     where = {"cell": "graded cell", "line": 7, "source": "x = <np>.ones(9)"}
     card = verdict_card(record(verdict=verdict, score=50.0, message="Because of `this`.", where=where), LAB)
-    for text in ("50 of 100", "Because of `this`.", "graded cell, line 7:  x = <np>.ones(9)", "floor 80.0 %", "budget"):
-        assert text in card.text
-    assert "&lt;np&gt;" in card.html and "<np>" not in card.html
-    assert ("%course submit 01" in card.text) == (verdict == "passed")
+    for text in ("50 of 100", "Because of `this`.", "graded cell, line 7:  x = <np>.ones(9)", "floor 80.0%", "budget"):
+        assert text in cards.text(card)
+    assert "&lt;np&gt;" in cards.html(card) and "<np>" not in cards.html(card)
+    assert ("%course submit 01" in cards.text(card)) == (verdict == "passed")
 
 
 def test_a_thinned_trace_keeps_its_extremes() -> None:
@@ -164,6 +166,6 @@ def test_tables_refuse_what_they_cannot_show() -> None:
     with pytest.raises(ValueError, match="half true"):
         claims_card([("It helps", "3 MiB", "maybe")])
     with pytest.raises(ValueError, match="--into"):
-        compare_card({"naive": "a text"})
+        comparison_card({"naive": "a text"})
     with pytest.raises(ValueError, match="nothing|no outcome"):
-        compare_card({})
+        comparison_card({})

@@ -25,6 +25,7 @@ PAGES = [CONTENTS["root"]] + [chapter["file"] for part in CONTENTS["parts"] for 
 NOTEBOOKS = [page for page in PAGES if page.startswith(("labs/", "solutions/"))]
 LAB_01 = f"labs/{labs.get('01').name}"
 WIDTHS = {"wide": 1400, "phone": 390}
+TOUCHED = {"phone": 390, "tablet": 768}
 THEMES = ("light", "dark")
 # What a page may ask for and does without: the picture of the Colab badge.
 OPTIONAL_HOSTS = {"colab.research.google.com"}
@@ -144,6 +145,114 @@ def test_colab_button_opens_this_notebook_from_the_repository(visit, request):
     assert button.first.get_attribute("href") == wanted
     addresses = visit.page.eval_on_selector_all("a[href*='colab.research']", "links => links.map(x => x.href)")
     assert set(addresses) <= {wanted, wanted.replace("/solutions/", "/labs/")}
+
+
+@pytest.fixture(params=TOUCHED)
+def touched(browser: Browser, site: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """Lab 01 on a phone or a tablet, whose reader taps."""
+    context = browser.new_context(
+        viewport={"width": TOUCHED[request.param], "height": 900}, has_touch=True, color_scheme="light"
+    )
+    opened = Visit(context.new_page(), site)
+    opened.page.goto(f"{site}{LAB_01}.html", wait_until="load")
+    yield opened
+    assert opened.errors == []
+    context.close()
+
+
+def tap(visit: Visit, name: str) -> None:
+    """Tap a button of the bar above the article."""
+    visit.page.locator(f".bd-header-article button:is([title='{name}'], [aria-label='{name}'])").tap()
+
+
+def test_every_button_of_a_small_screen_is_tapped_below(touched):
+    buttons = touched.page.locator(".bd-header-article button").filter(visible=True)
+    names = buttons.evaluate_all("all => all.map(x => x.getAttribute('aria-label') || x.title)")
+    assert set(names) == {
+        "Toggle primary sidebar",
+        "Toggle secondary sidebar",
+        "Search",
+        "Color mode",
+        "Fullscreen mode",
+        "Launch interactive content",
+        "Source repositories",
+        "Download this page",
+    }
+
+
+def test_the_menu_opens_and_leads_to_another_lab(touched):
+    tap(touched, "Toggle primary sidebar")
+    menu = touched.page.locator("dialog#pst-primary-sidebar-modal")
+    link = menu.get_by_role("link", name="02 Batch size").first
+    link.tap()
+    touched.page.wait_for_url(f"**/labs/{labs.get('02').name}.html")
+    assert touched.page.locator("h1").first.inner_text().startswith("Batch size")
+
+
+def test_the_menu_closes_on_a_tap_beside_it(touched):
+    tap(touched, "Toggle primary sidebar")
+    menu = touched.page.locator("dialog#pst-primary-sidebar-modal")
+    assert menu.is_visible()
+    touched.page.touchscreen.tap(TOUCHED["phone"] - 5, 600)
+    menu.wait_for(state="hidden")
+    tap(touched, "Toggle primary sidebar")
+    assert menu.is_visible()
+
+
+def test_the_contents_open_and_jump_to_a_section(touched):
+    tap(touched, "Toggle secondary sidebar")
+    touched.page.locator("dialog#pst-secondary-sidebar-modal").get_by_role("link", name="Your turn").tap()
+    touched.page.wait_for_function("location.hash == '#your-turn'")
+    touched.page.wait_for_function(
+        "Math.abs(document.querySelector('#your-turn').getBoundingClientRect().top) < innerHeight / 4"
+    )
+
+
+def test_search_opens_and_finds(touched):
+    tap(touched, "Search")
+    touched.page.locator("dialog#pst-search-dialog input[name=q]").fill("float64")
+    touched.page.keyboard.press("Enter")
+    touched.page.wait_for_selector(f"#search-results li a[href*='{LAB_01}']", timeout=15_000)
+
+
+def test_color_mode_switches(touched):
+    found = set()
+    for _ in range(3):
+        tap(touched, "Color mode")
+        found.add(touched.page.evaluate("document.documentElement.dataset.mode"))
+    assert found == {"light", "dark", "auto"}
+
+
+def test_fullscreen_mode_begins(touched):
+    tap(touched, "Fullscreen mode")
+    touched.page.wait_for_function("document.fullscreenElement !== null")
+
+
+@pytest.mark.parametrize(
+    ("button", "link"),
+    [
+        ("Launch interactive content", "a[href^='https://colab.research.google.com/']"),
+        ("Source repositories", f"a[href='{CONFIGURATION['repository']['url']}']"),
+        ("Download this page", "a[href^='../_sources/'][href$='.ipynb']"),
+    ],
+)
+def test_a_list_of_links_opens(touched, button, link):
+    found = touched.page.locator(f".bd-header-article .dropdown-menu {link}")
+    assert not found.is_visible()
+    tap(touched, button)
+    found.wait_for(state="visible")
+    box = found.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= touched.page.viewport_size["width"]
+    if button == "Download this page":
+        assert touched.page.request.get(urljoin(touched.page.url, found.get_attribute("href"))).ok
+
+
+@open_at([LAB_01])
+def test_the_menu_button_of_a_wide_screen_hides_the_menu_and_shows_it_again(visit):
+    menu, button = visit.page.locator("#pst-primary-sidebar"), visit.page.locator(".bd-header-article .primary-toggle")
+    for state in ("hidden", "visible"):
+        button.click()
+        menu.get_by_role("link", name="02 Batch size").first.wait_for(state=state)
 
 
 @open_at(["search"])

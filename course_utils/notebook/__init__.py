@@ -1,7 +1,6 @@
-"""What a learner sees in a notebook: magics, cards, tables. Imports neither TensorFlow nor matplotlib."""
+"""What a learner uses in a notebook: magics, cards, tables. Imports neither TensorFlow nor matplotlib."""
 
-from course_utils.notebook.claims import claims, versions
-from course_utils.notebook.compare import compare
 from course_utils.notebook.named import run
+from course_utils.notebook.show import claims, compare, versions
 
 __all__ = ["claims", "compare", "run", "versions"]

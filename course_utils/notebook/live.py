@@ -1,4 +1,4 @@
-"""While a run goes on: its output as it comes, its figures, and a status line that turns into the card."""
+"""What stands under a cell while its run goes on: output, figures, and a status line that turns into the card."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 import time
 from typing import Any
 
-from course_utils.notebook.card import status_card
-from course_utils.notebook.render import Card
+from course_utils import cards
+from course_utils.cards.runs import status_card
+from course_utils.notebook.show import show
 from course_utils.sandbox import Listener, Outcome
 
 UPDATE_SECONDS = 0.25
@@ -18,8 +19,8 @@ class Live:
     """Shows one run.
 
     The status line stands above the output and is replaced by the card at the end, so that a stored notebook
-    keeps no stale line and the card is the first thing under the cell. A terminal, which cannot replace what it
-    printed, gets the output and then the card.
+    keeps no stale line and the card is the first thing under the cell. A terminal cannot replace a line that it has
+    printed, so it gets the output and then the card.
     """
 
     def __init__(self, shell: Any, budget_mib: float, doing: str = "Running") -> None:
@@ -31,19 +32,19 @@ class Live:
             from IPython.display import DisplayHandle
 
             self.handle = DisplayHandle()
-            self.handle.display(status_card(0.0, 0.0, 0.0, budget_mib, "Starting").bundle(), raw=True)
+            self.handle.display(cards.bundle(status_card(0.0, 0.0, 0.0, budget_mib, "Starting")), raw=True)
 
     def listener(self) -> Listener:
-        """What `sandbox.run` is to tell."""
+        """The callbacks for `sandbox.run`."""
         return Listener(output=self.output, sample=self.sample, figure=self.figure)
 
     def output(self, stream: str, text: str) -> None:
-        """Write what the sandboxed code wrote."""
+        """Pass on the output of the sandboxed code."""
         target = sys.stderr if stream == "stderr" else sys.stdout
         target.write(text)
         self.shown[stream] += len(text)
         if self.handle is None:
-            target.flush()  # a kernel does so by itself; to wait for it here would delay the next sample
+            target.flush()  # a kernel does so by itself; waiting for it here would delay the next sample
 
     def output_left(self, outcome: Outcome) -> None:
         """Write the end of an output too long to be shown live: the sandbox passes on its beginning only."""
@@ -51,14 +52,14 @@ class Live:
         self.output("stderr", outcome.stderr[self.shown["stderr"] :])
 
     def sample(self, seconds: float, amount: float) -> None:
-        """Show memory against the budget, some four times a second."""
+        """Show memory against the budget, about four times a second."""
         self.peak = max(self.peak, amount)
         now = time.monotonic()
         if self.handle is None or now - self.shown_at < UPDATE_SECONDS:
             return
         self.shown_at = now
         card = status_card(seconds, amount, self.peak, self.budget_mib, self.doing)
-        self.handle.update(card.bundle(), raw=True)
+        self.handle.update(cards.bundle(card), raw=True)
 
     def figure(self, png: bytes) -> None:
         """Display a figure of the sandboxed code."""
@@ -67,11 +68,11 @@ class Live:
         data = {"image/png": base64.b64encode(png).decode(), "text/plain": "[figure drawn by the cell above]"}
         display(data, raw=True)
 
-    def finish(self, card: Card) -> None:
-        """Replace the status line with `card`."""
+    def finish(self, card: cards.Document) -> None:
+        """Replace the status line with the card."""
         sys.stdout.flush()
         sys.stderr.flush()
         if self.handle is None:
-            card.show()
+            show(card)
         else:
-            self.handle.update(card.bundle(), raw=True)
+            self.handle.update(cards.bundle(card), raw=True)

@@ -11,22 +11,22 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from course_utils import labs, sandbox
+from course_utils import labs, sandbox, units
+from course_utils.cards.graded import progress_card, verdict_card
+from course_utils.cards.runs import RESULTS, THIS_CELL, notice_card, outcome_card
 
 # Here and not where they are used: an interrupt during an import would leave NumPy half loaded, for good.
 from course_utils.grading import grade_source
-from course_utils.grading.completion import digest
 from course_utils.grading.grade import CannotGrade
+from course_utils.grading.record import Record
 from course_utils.grading.submission import graded_cells
 from course_utils.labs import LabSpec
 from course_utils.memory import MeterUnavailable
 from course_utils.notebook import session
-from course_utils.notebook.card import THIS_CELL, notice_card, outcome_card
 from course_utils.notebook.live import Live
 from course_utils.notebook.named import CELLS
-from course_utils.notebook.progress import Progress, progress_card
-from course_utils.notebook.render import place
-from course_utils.notebook.verdict import VERDICTS, verdict_card
+from course_utils.notebook.progress import Progress, short
+from course_utils.notebook.show import show
 from course_utils.sandbox.launch import ZygoteLost
 
 COURSE_USAGE = "Write %course hint 01, %course progress or %course submit 01."
@@ -39,15 +39,23 @@ class Interrupted(KeyboardInterrupt):
         return ["Interrupted. Cells that were queued after this one did not run."]
 
 
-def amount_above_zero(text: str) -> float:
-    """A number above 0, such as 256 or 1.5."""
+def amount_of_memory(text: str) -> float:
+    """An amount in MiB, such as 512 or 0.5GiB."""
     try:
-        number = float(text)
+        return units.parse_mib(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def duration(text: str) -> float:
+    """A number of seconds above 0."""
+    try:
+        seconds = float(text)
     except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is not a number above 0, such as 256")
-    return number
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0, such as 60")
+    return seconds
 
 
 def variable_name(text: str) -> str:
@@ -84,13 +92,13 @@ class CourseMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.session = session.Session()
-        self.graded: dict[str, tuple[list[str], Any]] = {}
+        self.graded: dict[str, tuple[list[str], Record]] = {}
 
     @magic_arguments()
-    @argument("--budget", type=amount_above_zero, required=True, help="MiB above the baseline; killed beyond it")
-    @argument("--predict", type=amount_above_zero, help="the peak in MiB that you expect")
-    @argument("--time-limit", type=amount_above_zero, default=60.0, help="seconds")
-    @argument("--gpu-budget", type=amount_above_zero, help="MiB of device memory, where there is a GPU")
+    @argument("--budget", type=amount_of_memory, required=True, help="above the baseline, in MiB; killed beyond it")
+    @argument("--predict", type=amount_of_memory, help="the peak that you expect, in MiB")
+    @argument("--time-limit", type=duration, default=60.0, help="seconds")
+    @argument("--gpu-budget", type=amount_of_memory, help="of device memory, in MiB, if there is a GPU")
     @argument("--into", type=variable_name, help="a variable that gets the outcome; also the cell's name")
     @argument("--name", type=variable_name, help="a name by which later cells can run after this one")
     @argument("--after", nargs="+", default=[], help="names of earlier cells, such as pictures,model, that run first")
@@ -100,7 +108,8 @@ class CourseMagics(Magics):
         """Run the cell in a sandbox: it may run out of memory without taking this notebook with it."""
         arguments = parse(self.sandbox_cell, line, "%%sandbox --budget 256 --predict 200")
         source = "\n" * self._lines_before(cell) + cell
-        before = CELLS.add(arguments.name or arguments.into or "", source, " ".join(arguments.after))
+        name = arguments.name or arguments.into or ""
+        before = CELLS.add(name, source, " ".join(arguments.after))
         live = Live(self.shell, arguments.budget)
         outcome = self._watched(
             live,
@@ -117,8 +126,8 @@ class CourseMagics(Magics):
         if arguments.into:
             self.shell.user_ns[arguments.into] = outcome
         label = arguments.label.strip("\"'")
-        ran_before = [name for name, _ in before]
-        live.finish(outcome_card(outcome, predicted_mib=arguments.predict, label=label, ran_before=ran_before))
+        earlier = [place.removeprefix("cell ") for place, _ in before]
+        live.finish(outcome_card(outcome, predicted_mib=arguments.predict, label=label, name=name, ran_before=earlier))
 
     @cell_magic("graded")
     def graded_cell(self, line: str, cell: str) -> None:
@@ -133,7 +142,8 @@ class CourseMagics(Magics):
         """`%course hint NN`, `%course progress`, `%course submit NN`."""
         words = line.split()
         if words[:1] == ["progress"] and len(words) == 1:
-            progress_card(Progress(), labs.all()).show()
+            progress = Progress()
+            show(progress_card(progress.labs, labs.all(), short(progress.path), progress.warning))
         elif words[:1] == ["hint"] and len(words) == 2:
             self._hint(find_lab(words[1]))
         elif words[:1] == ["submit"] and len(words) == 2:
@@ -146,9 +156,8 @@ class CourseMagics(Magics):
         number, hint = progress.next_hint(lab)
         last = " This is the last one." if number == len(lab.hints) else ""
         notes = [progress.warning] if progress.warning else []
-        notice_card(
-            "→", f"Hint {number} of {len(lab.hints)} for lab {lab.number}", [f"{hint}{last}", *notes], "plain"
-        ).show()
+        head = f"Hint {number} of {len(lab.hints)} for lab {lab.number}"
+        show(notice_card("→", head, [f"{hint}{last}", *notes], "plain"))
 
     def _submit(self, lab: LabSpec) -> None:
         sources = self.session.sources(lab)
@@ -163,15 +172,16 @@ class CourseMagics(Magics):
                 f"The file to hand in cannot be written here ({error.strerror}); "
                 "go to a folder that can be written, with %cd, and submit again."
             ) from None
-        symbol, word, tone = VERDICTS[record.verdict]
-        sentences = [f"Your answer to lab {lab.number} is in the file {place(path)}. Hand in that file."]
+        result = RESULTS[record.verdict]
+        sentences = [f"Your answer to lab {lab.number} is in the file {short(path)}. Hand in that file."]
         if record.verdict != "passed":
-            sentences.append(f"Its verdict is: {word.lower()}. You can improve it and submit again.")
+            sentences.append(f"Its verdict is: {result.word.lower()}. You can improve it and submit again.")
         if session.offer_download(path):
             sentences.append("Your browser downloads it now.")
-        notice_card(symbol, f"Ready to hand in, {record.score:g} of 100", sentences, tone).show()
+        head = f"Ready to hand in, {record.score:g} of 100"
+        show(notice_card(result.symbol, head, sentences, result.tone))
 
-    def _grade(self, lab: LabSpec, sources: list[str]) -> Any:
+    def _grade(self, lab: LabSpec, sources: list[str]) -> Record:
         """Grade the cells of a lab, show the verdict, remember it; returns the record."""
         cells = graded_cells((0, source) for source in sources)[0][lab.number]
         live = Live(self.shell, lab.budget_mib, f"Grading lab {lab.number}")
@@ -179,7 +189,7 @@ class CourseMagics(Magics):
         record = self._watched(live, lambda: grade_source(cells, lab, listener=listener))
         self.graded[lab.number] = (list(sources), record)
         progress = Progress()
-        progress.save(lab, record, digest(cells))
+        progress.save(lab, record)
         live.finish(verdict_card(record, lab, progress.hints_shown(lab)))
         if progress.warning:
             print(progress.warning)
@@ -219,7 +229,7 @@ def register(shell: Any) -> None:
     """Register the magics with an IPython shell and warm the sandbox in the background."""
     magics = CourseMagics(shell)
     before = shell.magics_manager.registry.get("CourseMagics")
-    if before is not None:  # %reload_ext: what was graded stays
+    if before is not None:  # %reload_ext: the graded cells stay
         magics.session, magics.graded = before.session, before.graded
     shell.register_magics(magics)
     sandbox.start()

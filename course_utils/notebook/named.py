@@ -43,7 +43,8 @@ class NamedCells:
 
         def visit(name: str, path: tuple[str, ...]) -> None:
             if name in path:
-                raise UsageError(f"The cell {name!r} cannot run after itself: take {name} out of its --after.")
+                circle = " after ".join((*path[path.index(name) :], name))
+                raise UsageError(f"A cell cannot run after itself ({circle}): take a name out of one of the --after.")
             if name not in self.cells:
                 missing.append(name)
             elif name not in found:
@@ -54,12 +55,11 @@ class NamedCells:
         for name in names:
             visit(name, (asked_by,) if asked_by else ())
         if missing:
-            several = len(missing) > 1
-            listed = " and ".join(repr(name) for name in dict.fromkeys(missing))
+            listed = ", ".join(dict.fromkeys(missing))
+            options = f"`--name {missing[0]}` or `--into {missing[0]}`"
             raise UsageError(
-                f"The cell{'s' * several} {listed} {'have' if several else 'has'} not been run in this session: find "
-                f"the %%sandbox cell with `--into {missing[0]}` or `--name {missing[0]}` above, run it, then run this "
-                "cell again."
+                f"Not run yet in this session: {listed}. Find the %%sandbox cell of each above ({options}), "
+                "run them from top to bottom, then run this cell again."
             )
         return [(f"cell {name}", source) for name, source in found.items()]
 
@@ -69,7 +69,7 @@ CELLS = NamedCells()
 
 
 def run(code: str, *, after: str = "", **options: Any) -> sandbox.Outcome:
-    """Do with a text what ``%%sandbox --after NAMES`` does with a cell; ``options`` are those of `sandbox.run`.
+    """Run a text as ``%%sandbox --after NAMES`` runs a cell; ``options`` are those of `sandbox.run`.
 
     notebook.run("history = model.fit(x, y, batch_size=64)", after="pictures, model", budget_mib=512)
     """

@@ -3,50 +3,40 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
-
+from course_utils.files import write_whole
 from course_utils.grading.submission import parse
 from course_utils.labs import LabSpec
 
 
 @dataclass(frozen=True)
 class GradedCell:
-    """One `%%graded` cell as it was last run. `identity` is the notebook's id of the cell, "" where it has none."""
+    """One ``%%graded`` cell as it was last run. ``identity`` is the notebook's id of the cell, "" if it has none."""
 
     identity: str
     source: str
 
 
 class Session:
-    """Keeps the `%%graded` cells of every lab in the order in which they were first run."""
+    """Keeps the ``%%graded`` cells of every lab in the order in which they were first run."""
 
     def __init__(self) -> None:
         self.cells: dict[str, list[GradedCell]] = {}
 
     def add(self, lab: LabSpec, source: str, identity: str = "") -> list[str]:
-        """Add a cell (its source with the magic line), in place of its earlier version.
+        """Add a cell (its source with the magic line) in place of its earlier versions; return all sources of the lab.
 
-        A cell that was edited and run again is known by its `identity`. Without one it replaces the cells that
-        define the same functions and classes. Returns all sources of the lab.
+        A cell that was edited and run again is known by its ``identity``, or without one by the names that it defines.
         """
-        new = GradedCell(identity, source)
-        kept: list[GradedCell] = []
-        placed = False
-        for cell in self.cells.get(lab.number, []):
-            if not _same_cell(cell, new):
-                kept.append(cell)
-            elif not placed:
-                kept.append(new)
-                placed = True
-        if not placed:
-            kept.append(new)
-        self.cells[lab.number] = kept
+        new, cells = GradedCell(identity, source), self.cells.get(lab.number, [])
+        earlier = [cell for cell in cells if _is_earlier_version(cell, new, cells, lab)]
+        first = earlier[0] if earlier else None
+        kept = [new if cell is first else cell for cell in cells if cell is first or cell not in earlier]
+        self.cells[lab.number] = kept if earlier else [*kept, new]
         return self.sources(lab)
 
     def sources(self, lab: LabSpec) -> list[str]:
@@ -54,10 +44,21 @@ class Session:
         return [cell.source for cell in self.cells.get(lab.number, [])]
 
 
-def _same_cell(old: GradedCell, new: GradedCell) -> bool:
+def _is_earlier_version(old: GradedCell, new: GradedCell, cells: list[GradedCell], lab: LabSpec) -> bool:
+    """Whether ``new`` is ``old``, edited. Without identities: whether nobody would miss ``old``.
+
+    A second cell that defines a name again overrides the first, as it does in a kernel, so both can stay. An old cell
+    goes only if the new one defines all of its names, or if the new one also defines the function that the lab asks
+    for and no cell mentions the names that would be lost: the learner has taken them out.
+    """
     if old.identity and new.identity:
         return old.identity == new.identity
-    return old.source == new.source or bool(defined_names(old.source) & defined_names(new.source))
+    before, after = defined_names(old.source), defined_names(new.source)
+    if old.source == new.source or (before and before <= after):
+        return True
+    others = [cell.source for cell in cells if cell is not old]
+    mentioned = set(re.findall(r"\w+", "\n".join([new.source, *others])))
+    return lab.function in before & after and not (before - after) & mentioned
 
 
 def defined_names(source: str) -> set[str]:
@@ -75,10 +76,13 @@ def defined_names(source: str) -> set[str]:
 
 
 def write_submission(lab: LabSpec, sources: list[str], folder: Path | None = None) -> Path:
-    """Write the graded cells as a notebook, `submission_NN.ipynb`, into `folder` (default: the working directory).
+    """Write the graded cells as a notebook, ``submission_NN.ipynb``, into ``folder`` (default: the working directory).
 
-    Raises OSError where the folder cannot be written.
+    Raises:
+        OSError: the folder cannot be written.
     """
+    import nbformat
+
     notebook = nbformat.v4.new_notebook()
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook.cells = [nbformat.v4.new_markdown_cell(f"Answer to lab {lab.number}, {lab.title}")]
@@ -86,14 +90,12 @@ def write_submission(lab: LabSpec, sources: list[str], folder: Path | None = Non
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"submission-{lab.number}-{number}"  # the same answer gives the same file
     path = (folder or Path.cwd()) / f"submission_{lab.number}.ipynb"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, nbformat.writes(notebook) + "\n")
     return path
 
 
 def offer_download(path: Path) -> bool:
-    """In Colab, have the browser download the file; returns whether it did."""
+    """In Colab, have the browser download the file; return whether it did."""
     if "google.colab" not in sys.modules:
         return False
     from google.colab import files

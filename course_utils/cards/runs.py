@@ -1,0 +1,228 @@
+"""The cards of sandboxed runs: one run, several side by side, one that goes on; and a notice without a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from course_utils import labs
+from course_utils.cards import curve
+from course_utils.cards.document import (
+    Bar,
+    Block,
+    Cell,
+    Code,
+    Columns,
+    Document,
+    Fact,
+    Figure,
+    Foot,
+    Head,
+    Paragraph,
+    Series,
+    Status,
+    Table,
+)
+from course_utils.sandbox import Outcome, Where
+from course_utils.units import mib, number, seconds
+
+THIS_CELL = "this cell"
+SMALL_MIB = 1.0
+
+
+class Result(NamedTuple):
+    """How a card shows a status or a verdict; ``ending`` stands at the last point of the curve."""
+
+    symbol: str
+    word: str
+    tone: str
+    ending: str = ""
+
+
+RESULTS = {
+    "finished": Result("✓", "Finished", "good"),
+    "passed": Result("✓", "Passed", "good"),
+    "over_budget": Result("✕", "Over budget", "warn"),
+    "inaccurate": Result("✕", "Not accurate enough", "warn"),
+    "out_of_memory": Result("✕", "Out of memory", "bad", "killed"),
+    "out_of_gpu_memory": Result("✕", "Out of GPU memory", "bad", "failed"),
+    "timed_out": Result("✕", "Timed out", "warn", "stopped"),
+    "raised": Result("✕", "Stopped by an error", "warn", "error"),
+    "died": Result("✕", "Died", "bad", "died"),
+    "not_attempted": Result("○", "Not attempted yet", "plain"),
+    "rejected": Result("✕", "Cannot be graded", "warn"),
+}
+
+
+def outcome_card(
+    outcome: Outcome,
+    *,
+    predicted_mib: float | None = None,
+    label: str = "",
+    name: str = "",
+    ran_before: Sequence[str] = (),
+) -> Document:
+    """The card of one sandboxed run.
+
+    ``predicted_mib`` is what the learner wrote down before, ``name`` the name by which later cells can run after this
+    one, ``ran_before`` the names of the cells that ran before it in the same namespace.
+    """
+    result = RESULTS[outcome.status]
+    if name and _only_defines(outcome, predicted_mib):
+        figures = f": {seconds(outcome.seconds)}, peak {mib(outcome.peak_mib)}"
+        later = f"Later cells can run after it with `--after {name}`."
+        return Document(
+            [Head(result.symbol, result.word, figures, f"{label}. {later}" if label else later)], result.tone
+        )
+    blocks: list[Block] = [Head(result.symbol, result.word, label=label), Paragraph(outcome.message)]
+    blocks += code_line(outcome.where, label)
+    blocks += [Code(outcome.traceback.rstrip())] if outcome.traceback else []
+    peak = f"{mib(outcome.peak_mib)} of {mib(outcome.budget_mib)}, {seconds(outcome.seconds)}"
+    gpu_peak = "" if outcome.gpu_peak_mib is None else mib(outcome.gpu_peak_mib)
+    reported = "\n".join(f"{title(name)}: {number(value)}" for name, value in shown(outcome.values).items())
+    link = lab_link(outcome.cause_lab) if outcome.cause_lab else None
+    facts = [
+        Fact("Peak", peak, Bar(outcome.peak_mib, outcome.budget_mib, f"Peak {peak}")),
+        Fact("Ran before it", _ran_before(ran_before)),
+        Fact("Your prediction", compare_prediction(predicted_mib, outcome)),
+        Fact("It asked for", outcome.allocation),
+        Fact("GPU peak", gpu_peak),
+        Fact("Reported", reported),
+        Fact("Likely cause", outcome.cause, link=link),
+    ]
+    beside: list[Fact | Table] = [fact for fact in facts if fact.text]
+    if outcome.live:
+        rows = [(f"`{item['name']}`", item["what"], mib(item["mib"])) for item in outcome.live]
+        beside.append(Table(("Name", "What it is", "Memory"), rows, 2, "Largest objects alive shortly before"))
+    method = (
+        f"Counted above a baseline of {mib(outcome.baseline_mib)} by {outcome.method} "
+        f"every {number(outcome.interval_ms)} ms; isolation: {outcome.isolation}."
+    )
+    run = Series(label, outcome.trace, result.ending)
+    return Document(
+        [
+            *blocks,
+            Columns(one_run(run, outcome.budget_mib, outcome.cap_mib, predicted_mib), beside),
+            Foot(method),
+        ],
+        result.tone,
+    )
+
+
+def comparison_card(outcomes: Mapping[str, Outcome], alt: str = "") -> Document:
+    """The memory curves of ``outcomes`` (label -> outcome) over each other, and a table below them.
+
+    ``alt`` tells a reader who does not see the picture what it shows; the measured figures are added to it. The values
+    that the runs reported get a column each. Raises ValueError if there is nothing to compare.
+    """
+    if not outcomes:
+        raise ValueError("There is no outcome to compare; give a dictionary such as {'naive': naive, 'uint8': lean}.")
+    for label, outcome in outcomes.items():
+        if not isinstance(outcome, Outcome):
+            raise ValueError(f"{label!r} is not the outcome of a sandboxed cell; run that cell with --into NAME first.")
+    budgets = {outcome.budget_mib for outcome in outcomes.values()}
+    budget = budgets.pop() if len(budgets) == 1 else None
+    peaks = ", ".join(f"{label} {mib(outcome.peak_mib)}" for label, outcome in outcomes.items())
+    alt = f"{alt.rstrip('. ') or 'Memory of several runs over time'}. Peaks: {peaks}."
+    reported = list(dict.fromkeys(name for outcome in outcomes.values() for name in shown(outcome.values)))
+    # A budget that all runs share is a line in the figure.
+    header = ["Run", "Outcome", "Peak", *(["Budget"] if budget is None else []), "Time", *map(title, reported)]
+    rows = []
+    for index, (label, outcome) in enumerate(outcomes.items()):
+        result = RESULTS[outcome.status]
+        peak = f"{'' if outcome.status == 'finished' else 'at least '}{mib(outcome.peak_mib)}"
+        row = [Cell(str(label), series=index), Cell(result.word, result.tone), peak]
+        row += [mib(outcome.budget_mib)] if budget is None else []
+        row += [seconds(outcome.seconds)]
+        row += [number(outcome.values[name]) if name in outcome.values else "" for name in reported]
+        rows.append(row)
+    runs = [Series(str(label), outcome.trace, RESULTS[outcome.status].ending) for label, outcome in outcomes.items()]
+    return Document([Figure(runs, alt, budget, width=520, height=240), Table(header, rows, 2)])
+
+
+def status_card(elapsed: float, amount: float, peak: float, budget_mib: float, doing: str = "Running") -> Document:
+    """The line that shows memory against the budget while a run goes on."""
+    words = f"{doing}, {seconds(elapsed)}: {mib(amount)} of {mib(budget_mib)}, peak {mib(peak)}"
+    return Document([Status(words, Bar(amount, budget_mib, words, mark=peak))])
+
+
+def notice_card(symbol: str, word: str, sentences: Sequence[str], tone: str = "warn") -> Document:
+    """A card of a few sentences without a curve."""
+    return Document([Head(symbol, word), *map(Paragraph, sentences)], tone)
+
+
+def one_run(run: Series, budget_mib: float, cap_mib: float, predicted_mib: float | None = None) -> Figure:
+    """The figure of one run."""
+    return Figure([run], curve.describe(run, budget_mib), budget_mib, cap_mib, predicted_mib)
+
+
+def code_line(where: Where | None, label: str = "") -> list[Code]:
+    """The line that was executing, as the learner wrote it."""
+    if where is None:
+        return []
+    cell = "" if where.cell in ("", label, THIS_CELL) else f"{where.cell}, "
+    function = f" in {where.function}" if where.function and not where.function.startswith("<") else ""
+    return [Code(where.source.strip(), f"{cell}line {where.line}{function}")]
+
+
+def compare_prediction(predicted_mib: float | None, outcome: Outcome) -> str:
+    """The learner's prediction against the measured peak, in a sentence; "" without a prediction."""
+    if predicted_mib is None:
+        return ""
+    said = f"You predicted {mib(predicted_mib)}"
+    if outcome.status != "finished":
+        said = f"{said}. The run had reached {mib(outcome.peak_mib)} when it was stopped"
+        enough = predicted_mib > outcome.peak_mib * 0.98
+        return f"{said}, so you may have been right." if enough else f"{said}, so it needs more than you thought."
+    if outcome.peak_mib <= 0:
+        return f"{said}; the run needed nothing that could be measured."
+    ratio = predicted_mib / outcome.peak_mib
+    if 0.9 <= ratio <= 1.1:
+        return f"{said} and the run needed {mib(outcome.peak_mib)}: within 10%."
+    direction = "high" if ratio > 1 else "low"
+    return f"{said} and the run needed {mib(outcome.peak_mib)}: {max(ratio, 1 / ratio):.1f} times too {direction}."
+
+
+def shown(values: Mapping[str, object]) -> dict[str, object]:
+    """The reported values that are for the reader: a name that begins with an underscore is for later cells only."""
+    return {name: value for name, value in values.items() if not name.startswith("_")}
+
+
+def title(name: str) -> str:
+    """The name of a reported value as a heading: "answers_s" gives "Answers (s)", "growth_mib" "Growth (MiB)"."""
+    for suffix, unit in (("_mib", "MiB"), ("_s", "s")):
+        if name.endswith(suffix):
+            return f"{title(name.removesuffix(suffix))} ({unit})"
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def lab_link(lab_number: str) -> tuple[str, str]:
+    """The name of a lab and its address: on the course's site if COURSE_UTILS_SITE is set, else the notebook beside
+    this one; "" if there is neither."""
+    try:
+        lab = labs.get(lab_number)
+    except labs.UnknownLab:
+        return f"lab {lab_number}", ""
+    name = f"lab {lab.number}, {lab.title}"
+    if site := os.environ.get("COURSE_UTILS_SITE"):
+        return name, f"{site.rstrip('/')}/labs/{lab.name}.html"
+    notebooks = [Path(folder, f"{lab.name}.ipynb") for folder in (".", "../labs")]
+    return name, next((path.as_posix() for path in notebooks if path.exists()), "")
+
+
+def _only_defines(outcome: Outcome, predicted_mib: float | None) -> bool:
+    """Whether there is nothing to see: a page with many cells of functions stays readable."""
+    small = outcome.status == "finished" and outcome.peak_mib < SMALL_MIB
+    return small and not (outcome.figures or outcome.values or predicted_mib)
+
+
+def _ran_before(names: Sequence[str]) -> str:
+    """The cells that ran first, in a sentence."""
+    if not names:
+        return ""
+    quoted = [f"`{name}`" for name in names]
+    listed = f"cells {', '.join(quoted[:-1])} and {quoted[-1]}, in this order" if quoted[1:] else f"cell {quoted[0]}"
+    return f"The {listed}. The peak and the time include {'them' if quoted[1:] else 'it'}."

@@ -1,0 +1,38 @@
+"""Cards in the running notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from course_utils import cards, memory
+from course_utils.cards import runs, tables
+from course_utils.sandbox import Outcome
+
+
+def show(document: cards.Document) -> None:
+    """Display a card below the cell, or print its text in a terminal."""
+    from IPython.display import display
+
+    display(cards.bundle(document), raw=True)
+
+
+def compare(outcomes: Mapping[str, Outcome], alt: str = "") -> None:
+    """Show the memory curves of ``outcomes`` (label -> outcome) over each other, and a table below them.
+
+    ``alt`` tells a reader who does not see the picture what it shows. Raises ValueError if there is nothing to compare.
+    """
+    show(runs.comparison_card(outcomes, alt))
+
+
+def claims(rows: Sequence[tuple[str, str, str]]) -> None:
+    """Show a table of (claim, what was measured, verdict).
+
+    The verdict is "true", "half true", "false" or "depends", and may go on after a colon: "depends: on the batch size".
+    Raises ValueError for any other.
+    """
+    show(tables.claims_card(rows))
+
+
+def versions(seed: int | None = None) -> None:
+    """Show the seed, the versions of what ran, and the method that counted the memory. Imports none of it."""
+    show(tables.versions_card(memory.choose(), seed))
