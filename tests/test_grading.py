@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from test_grading_submission import TRAIN, code, notebook
 
 from course_utils import labs, sandbox, scans
-from course_utils.grading import grade_source, many, record, score, submission
+from course_utils.grading import grade_source, many, record, score, seed, submission
 from course_utils.grading.grade import isolation_level
 from course_utils.grading.seed import CannotGrade, seed_from
 from course_utils.grading.tasks import pipeline, predicting, search
@@ -349,6 +349,79 @@ def test_the_peak_survives_thinning():
     trace[1234] = (12.34, 99.0)
     thin = record.thinned(trace)
     assert len(thin) <= record.TRACE_POINTS and (12.34, 99.0) in thin
+
+
+def test_a_failure_of_the_grader_is_not_the_beginning_of_a_message(tmp_path):
+    name = "The grader failed on this submission"
+    source = f"{TRAIN}Error = type({name!r}, (Exception,), {{}})\ndef predict(model, paths): raise Error"
+    notebook(tmp_path / "class" / "eve.ipynb", code(f"%%graded 01\n{source}"))
+    done = command("grade", tmp_path / "class", "--out", tmp_path / "out", "--isolation", "process")
+    assert done.returncode == 0, done.stderr
+    (one,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert one["verdict"] == "raised" and name in one["message"]
+
+
+def test_a_failure_of_the_grader_costs_nobody_else_a_grade(tmp_path, monkeypatch):
+    for student in ("ada", "eve"):
+        notebook(tmp_path / "class" / f"{student}.ipynb", code(f"%%graded 01\n# {student}\n{TRAIN}"))
+
+    def grade_answer(answer, lab, **rest):
+        if "eve" in answer.cells[0][1]:
+            raise RuntimeError("The disk\nis full")
+        return record.Record(verdict="passed", message="It fits.", lab="01")
+
+    monkeypatch.setattr(many, "grade_answer", grade_answer)
+    said = []
+    graded = many.grade_paths([tmp_path / "class"], tmp_path / "out", isolation="process", say=said.append)
+    assert [one.student for one in graded.records] == ["ada"]
+    (failure,) = graded.failures
+    assert str(failure).endswith("eve.ipynb, lab 01 (RuntimeError: The disk is full).")
+    assert len(said) == 1 and "public" in said[0]
+    assert len(remembered(tmp_path / "out")) == 1
+
+
+def test_a_seed_file_that_others_can_read_is_refused(tmp_path):
+    file = tmp_path / "my secret.txt"
+    file.write_text("secret\n")
+    for mode in (0o644, 0o640, 0o604, 0o620):
+        file.chmod(mode)
+        with pytest.raises(CannotGrade, match=f"run `chmod 600 '{file}'`"):
+            seed.read_seed(file)
+    file.chmod(0o600)
+    assert seed.read_seed(file) == seed_from("secret")
+
+
+def test_without_a_secret_one_is_made_for_the_owner_alone_and_kept(tmp_path):
+    first, made = seed.kept_seed(tmp_path / "out")
+    assert made and seed.kept_seed(tmp_path / "out") == (first, False)
+    assert seed.kept_seed(tmp_path / "other")[0] != first != seed.PUBLIC_SEED
+    file = tmp_path / "out" / seed.FILE_NAME
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.chmod(0o644)
+    with pytest.raises(CannotGrade, match="chmod 600"):
+        seed.kept_seed(tmp_path / "out")
+
+
+def test_an_answer_finds_no_seed_in_what_it_can_reach():
+    """Neither in a command line, nor an environment, nor the name of a folder that it is told of."""
+    spying = """
+import gc, glob, os, sys
+def train(folder):
+    seen = [repr(sys.argv), repr(dict(os.environ)), str(folder), os.getcwd()]
+    for path in glob.glob("/proc/[0-9]*/cmdline") + glob.glob("/proc/[0-9]*/environ"):
+        try:
+            seen.append(open(path, "rb").read().decode("utf-8", "replace"))
+        except OSError:
+            pass
+    seen += [value for value in map(repr, gc.get_objects()) if len(value) < 100_000]
+    assert not [text for text in seen if str(SEED) in text]
+    return 1
+def predict(model, paths): return [0] * len(paths)
+"""
+    secret = seed_from("a secret of this test")
+    hidden = f"int('{str(secret)[::-1]}'[::-1])"
+    one = grade_source([("graded cell", f"SEED = {hidden}\n{spying}")], LAB, seed=secret)
+    assert one.verdict == "inaccurate", one.message
 
 
 def test_secret_seeds_differ():
