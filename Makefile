@@ -1,24 +1,30 @@
-# A fresh clone needs python3 (3.11 to 3.13, with venv) and make. Everything else is installed into .venv by the first command.
-# Another interpreter is chosen once, and kept: make book PYTHON=python3.12
+# A fresh clone needs make and Python 3.11 to 3.13 (with venv). The first command installs everything else into .venv.
+# Colab's Python is taken where it is installed, else python3. To choose another one, once and for all: make book PYTHON=python3.12
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment labs book test lint serve address clean
+.PHONY: help environment labs book test quick lint lock serve address clean
 
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
-PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
+COLABS_PYTHON := python3.13
+# A python3.13 on the path may be a pyenv shim for a version that is not active, and then it does not run.
+works = $(firstword $(foreach python,$(1),$(shell $(python) -c 'import venv, ssl' 2>/dev/null && echo $(python))))
+ifeq ($(origin PYTHON),undefined)
+PYTHON := $(or $(wildcard $(BIN)/python),$(call works,$(COLABS_PYTHON) $(wildcard $(HOME)/.pyenv/versions/*/bin/$(COLABS_PYTHON))),python3)
+endif
+UV := uv==0.13.9
 PORT ?= 8000
 
-# The name of a stamp holds a hash of all that its product depends on, so that a change of any of it asks for a new one.
+# The name of a stamp holds a hash of everything that its product depends on, so that a change of any of it asks for a new one.
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
-ENVIRONMENT_STAMP := $(ENVIRONMENT)/made-with-$(PYTHON_VERSION)-$(call hash,requirements.txt pyproject.toml)
+ENVIRONMENT_STAMP := $(ENVIRONMENT)/made-with-$(PYTHON_VERSION)-$(call hash,requirements.lock pyproject.toml)
 # jupyter-cache knows a notebook by its text alone. Its outputs also depend on the package and on the pinned versions.
-PACKAGE_FILES := $(sort $(shell find course_utils -name '*.py' -o -name '*.toml' -o -name '*.css' -o -name '*.jinja'))
+PACKAGE_FILES := $(sort $(shell find course_utils -type f -not -path '*/__pycache__/*'))
 EXECUTED := _build/.jupyter_cache
-EXECUTED_STAMP := $(EXECUTED)/made-with-$(PYTHON_VERSION)-$(call hash,requirements.txt $(PACKAGE_FILES))
+EXECUTED_STAMP := $(EXECUTED)/made-with-$(PYTHON_VERSION)-$(call hash,requirements.lock $(PACKAGE_FILES))
 WENT_WELL := _build/went-well-$(call hash,_config.yml book/_extensions/*.py book/_static/*)
 
 # The notebooks of the book run on this environment's kernel, whatever other kernels the user has.
@@ -37,11 +43,17 @@ $(ENVIRONMENT_STAMP):
 	  exit 1;; esac
 	@if ! $(BIN)/python -c 'import pip, sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(PYTHON_VERSION)")' 2>/dev/null; then \
 	  $(PYTHON) -m venv --clear $(ENVIRONMENT) || { rm -rf $(ENVIRONMENT); exit 1; }; fi
-	@echo "Installing requirements.txt into $(ENVIRONMENT): a few minutes the first time."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@echo "Installing requirements.lock into $(ENVIRONMENT): a few minutes the first time."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f $(ENVIRONMENT)/made-with-*
 	@touch $@
+
+# Versions that are already in the lock stay, unless requirements.txt asks for another: for the newest of everything, delete the lock first.
+lock: ## write requirements.lock, the exact versions and hashes of everything, from requirements.txt
+	@[ -x _build/lock/bin/uv ] || { $(PYTHON) -m venv --clear _build/lock && _build/lock/bin/pip install --quiet --disable-pip-version-check $(UV); }
+	_build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" --output-file requirements.lock requirements.txt
 
 labs: $(ENVIRONMENT_STAMP) ## write labs/*.ipynb and solutions/*.ipynb from solutions/*.py
 	$(BIN)/python -m tools.labs

@@ -24,6 +24,7 @@ import nbformat
 from course_utils import labs, sandbox
 from course_utils.grading import grade_source, submission
 from course_utils.grading.record import versions
+from course_utils.notebook.named import NamedCells
 
 ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "book" / "measured"
@@ -41,7 +42,8 @@ def fingerprint(lab: labs.LabSpec) -> str:
     }
     parts = [repr(sorted(rules.items())), crash_cell(lab)]
     parts += [text for kind in ("labs", "solutions") for _, text in answer(ROOT / kind / f"{lab.name}.ipynb")]
-    parts += [path.read_text("utf-8") for path in wrong_answers(lab)]
+    # The two comment lines above a wrong answer are prose too.
+    parts += [path.read_text("utf-8").split("\n", 2)[2] for path in wrong_answers(lab)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -74,10 +76,17 @@ def crash(lab: labs.LabSpec) -> dict[str, Any]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--budget", type=float)
     parser.add_argument("--time-limit", type=float, default=60.0)
+    parser.add_argument("--name", default="")
+    parser.add_argument("--into", default="")
+    parser.add_argument("--after", nargs="+", default=[])
+    named = NamedCells()
     for cell in sandboxed_cells(lab):
         magic, _, source = cell.partition("\n")
         options, _ = parser.parse_known_args(shlex.split(magic)[1:])
-        outcome = sandbox.run([("crash", source)], budget_mib=options.budget, time_limit=options.time_limit)
+        before = named.add(options.name or options.into, source, " ".join(options.after))
+        outcome = sandbox.run(
+            [("crash", source)], budget_mib=options.budget, time_limit=options.time_limit, before=before
+        )
     where = outcome.where.source if outcome.where else ""
     return {"status": outcome.status, "where": where, "budget_mib": options.budget}
 

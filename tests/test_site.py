@@ -307,6 +307,16 @@ def test_nothing_in_a_card_sticks_out_of_it(visit):
         visit.page.set_viewport_size(as_it_was)
 
 
+@pytest.mark.parametrize("lab", labs.all(), ids=lambda lab: lab.number)
+def test_a_solution_page_repeats_nothing_of_its_lab(lab):
+    in_lab, in_solution = (
+        {part.get_text() for part in _read(HTML / folder / f"{lab.name}.html").select("article p, article pre")}
+        for folder in ("labs", "solutions")
+    )
+    repeated = [text for text in in_lab & in_solution if len(text) > 80]
+    assert [text for text in repeated if not text.startswith("# Colab has everything")] == []
+
+
 @pytest.mark.parametrize("page", [*PAGES, "genindex", "search"])
 def test_links_within_the_book_lead_somewhere(site, page):
     document = _read(HTML / f"{page}.html")

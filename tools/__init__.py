@@ -1,1 +1,6 @@
-"""For authors of labs: makes the two notebooks of a lab from its source, ``solutions/NN_name.py``, and checks it."""
+"""What only the repository needs: the notebooks of a lab from its source, their lint, their execution, their grades."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder of the repository."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from tools import ROOT
 from tools.lint import lint
 from tools.notebooks import check, generate
 from tools.source import SourceError
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> int:

@@ -47,7 +47,7 @@ _AFTER_OF_A_TEXT = re.compile(r"""\bnotebook\.run\(.*?\bafter=["']([^"']*)""", r
 _MAGIC = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
 for _option in ("--name", "--into"):
     _MAGIC.add_argument(_option, default="")
-_MAGIC.add_argument("--after", nargs="+", default=[])
+_MAGIC.add_argument("--after", nargs="*", default=[])
 
 
 def lint(root: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Put what the package and the configuration know into the pages, so that they cannot disagree.
+"""Fill the pages with facts from the package and the configuration, so that they cannot disagree.
 
 A line such as ``<!-- table: causes -->`` is replaced when Sphinx reads the page, and so are the words
 REPOSITORY_ADDRESS and REPOSITORY_NAME.
@@ -35,7 +35,7 @@ KINDS = {
     "graph_limit": "The 2 GB limit of a graph",
     "disk_full": "The disk",
     "not_memory": "Not memory at all",
-    "unknown": "Nobody can tell yet",
+    "unknown": "Not known yet",
 }
 
 COLUMNS = """<div class="course-columns">
@@ -50,7 +50,7 @@ def causes_table(page: str, address: str) -> str:
     """Every crash cause, sorted by kind: first a list of them all, then one section each."""
     contents, sections = [], []
     for kind, heading in KINDS.items():
-        # What a text without a crash gets is no entry to look up.
+        # The entry for a text without a crash is not one to look up.
         found = [cause for cause in causes.all() if cause.kind == kind and cause.cause != "unknown"]
         if found:
             links = "\n".join(f"- [{cause.title}](#{_cause_label(cause)})" for cause in found)
@@ -61,7 +61,7 @@ def causes_table(page: str, address: str) -> str:
 
 
 def _cause_section(cause: causes.Explanation, page: str) -> str:
-    # The label outlives a change of the title, on which the anchor of a heading depends.
+    # A label, because the anchor of a heading changes with the title.
     lines = [f"({_cause_label(cause)})=\n### {cause.title}\n"]
     if seen := causes.seen(cause.cause):
         lines.append(f"**You see.** {' or '.join(map(_code, seen))}\n")
@@ -77,7 +77,7 @@ def _cause_label(cause: causes.Explanation) -> str:
 
 
 def _code(text: str) -> str:
-    """Set text as code, in a fence that is longer than any row of backticks in it."""
+    """Return text as inline code, in a fence longer than any run of backticks in it."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     blank = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{blank}{text}{blank}{fence}"
@@ -97,7 +97,7 @@ def _lab_link(spec: labs.LabSpec, page: str) -> str:
 
 
 def methods_table(page: str, address: str) -> str:
-    """Every way to read memory, with what it cannot see."""
+    """Every way to read memory, and what it cannot see."""
     return "\n".join(
         f"{name}\n: Counts {meter.counts}. Looks every {meter.interval * 1000:g} ms. Cannot see {meter.cannot_see}.\n"
         for name, meter in memory.METHODS.items()
@@ -105,7 +105,7 @@ def methods_table(page: str, address: str) -> str:
 
 
 def measured_table(page: str, address: str) -> str:
-    """What `benchmarks/labs.py` measured of each lab."""
+    """The figures of each lab from `benchmarks/labs.py`."""
     sections = []
     for spec in labs.all():
         path = MEASURED / f"{spec.number}.json"
@@ -152,7 +152,7 @@ TABLES = {
 
 
 def fill(app: Sphinx, page: str, source: list[str]) -> None:
-    """Fill in a page, and have it read again when what it was filled from changes."""
+    """Fill in a page, and make Sphinx read it again when the source of its facts changes."""
     if not page.startswith("book/"):
         return
     address = app.config.html_theme_options["repository_url"].rstrip("/")
@@ -167,7 +167,7 @@ def fill(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 class CourseLexer(IPython3Lexer):
-    """Colours a cell that starts with one of the course's magics like any other Python code."""
+    """Highlights a cell that starts with one of the course's magics like any other Python code."""
 
     def get_tokens_unprocessed(self, text: str, *arguments: object) -> Iterator[tuple]:
         """Yield (position, token, text) for a whole cell."""
@@ -181,7 +181,7 @@ class CourseLexer(IPython3Lexer):
 
 
 def leave_out_thebe(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """Take out scripts that Jupyter Book adds and this book does not use; loaded twice, they fail."""
+    """Leave out scripts that Jupyter Book adds but this book does not use; they fail when they are loaded twice."""
     context["script_files"] = [
         script
         for script in context.get("script_files", [])

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Deletes the list when three copies have been alive, and keeps eight bytes a pixel.
+# Deletes the list too late, after three copies have existed, and keeps eight bytes a pixel.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# The lab's own trap: divides although the model does, and a fraction in a uint8 array is 0.
+# The lab's own trap: it divides although the model does so too, and a fraction becomes 0 in a uint8 array.
 import keras
 import numpy as np
 from PIL import Image

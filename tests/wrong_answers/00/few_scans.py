@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fits the memory by wrecking the accuracy: a twentieth of the scans.
+# Fits in memory at the cost of accuracy: it trains on a twentieth of the scans.
 import keras
 import numpy as np
 from PIL import Image

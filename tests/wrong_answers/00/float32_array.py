@@ -1,5 +1,5 @@
 # expected: over_budget
-# Half way: no list, but four bytes a pixel.
+# Goes half way: there is no list, but each pixel still takes four bytes.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: a list of float64 images, and an array of it.
+# Fixes nothing: it makes a list of float64 images and then an array of the list.
 import keras
 import numpy as np
 from PIL import Image

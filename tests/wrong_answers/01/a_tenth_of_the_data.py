@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fits the memory by wrecking the accuracy: it trains on a tenth of the pictures.
+# Fits in memory at the cost of accuracy: it trains on a tenth of the pictures.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Half the bytes, and no list: still the array and the copies that fit makes of it.
+# Halves the bytes and drops the list, but keeps the whole array and the copies that `fit` makes of it.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: the list of float64 images and the array made of it, as in the crash.
+# Fixes nothing: it makes the list of float64 images and an array of the list, as in the crash.
 import keras
 import numpy as np
 from PIL import Image

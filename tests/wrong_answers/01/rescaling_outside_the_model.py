@@ -1,5 +1,5 @@
 # expected: inaccurate
-# The lab's own trap: streams from files, but rescales in the pipeline, so raw pixels are news to the model.
+# The lab's own trap: it streams from files but rescales in the pipeline, so the model has never seen raw pixels.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: over_budget
-# The batch is smaller, and not small enough: no one drew the line.
+# Makes the batch smaller, but not small enough: the size is a guess.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: few large steps, because they look fast.
+# Fixes nothing: it takes a few large steps because they look fast.
 import keras
 import numpy as np
 from PIL import Image

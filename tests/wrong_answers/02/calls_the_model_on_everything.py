@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# The lab's own trap: small batches in fit, and then one batch of all scans to see how good it is.
+# The lab's own trap: it fits with small batches, then checks the model on all scans in one batch.
 import keras
 import numpy as np
 from PIL import Image

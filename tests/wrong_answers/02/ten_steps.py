@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fits, and is fast, by wrecking the accuracy: ten steps are not a training.
+# Fits in memory and is fast, at the cost of accuracy: ten steps are too few to train a model.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: the generator loops for ever, but its list of all scans still comes before the first yield.
+# Fixes nothing: the generator loops forever, but it still makes its list of all scans before the first `yield`.
 import random
 
 import keras

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Holds names, but gives eight threads a queue of 500 batches of floats: room for the whole data set.
+# Holds only file names, but gives eight threads a queue of 500 float batches: room for the whole data set.
 import random
 
 import keras

@@ -1,5 +1,5 @@
 # expected: over_budget
-# Small in every other way, and then six processes, each with memory of its own.
+# Saves memory everywhere else, then starts six processes, each with memory of its own.
 import random
 
 import keras

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fixes the memory by leaving out the shuffling: the classes come one after the other.
+# Saves memory by leaving out the shuffling, so the classes come one after the other.
 import keras
 import numpy as np
 from PIL import Image

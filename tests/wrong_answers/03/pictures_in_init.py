@@ -1,5 +1,5 @@
 # expected: over_budget
-# A PyDataset in name only: it opens all scans in __init__ and cuts batches out of them, even if it keeps bytes.
+# A `PyDataset` in name only: it opens every scan in `__init__`, though as bytes, and cuts its batches out of them.
 import keras
 import numpy as np
 from PIL import Image

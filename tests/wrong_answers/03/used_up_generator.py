@@ -1,5 +1,5 @@
 # expected: inaccurate
-# A generator of names without a loop for ever: from the second epoch on there are two batches left of it.
+# Its generator of names does not loop forever: from the second epoch on, only two batches are left.
 import random
 
 import keras

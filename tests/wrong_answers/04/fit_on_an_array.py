@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Streams its training, but takes the mean of all pixels with fit, which makes two float32 copies of the data set.
+# Streams the training data, but computes the mean with `fit`, which makes two float32 copies of the data set.
 import keras
 import numpy as np
 import tensorflow as tf

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing that matters: the array is bytes, and flow keeps a float32 copy of all of it.
+# Fixes nothing that matters: the array holds bytes, but `flow` keeps a float32 copy of the whole array.
 import keras
 import numpy as np
 import tensorflow as tf

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fits the memory and trains well, on neat scans only: distorted ones are news to it.
+# Fits in memory and trains well, but on neat scans only: the model has never seen a distorted one.
 import keras
 
 

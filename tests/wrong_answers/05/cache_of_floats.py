@@ -1,5 +1,5 @@
 # expected: over_budget
-# Reads files, decodes in parallel, and then caches floats: four times the bytes.
+# Reads files and decodes in parallel, but caches floats, which take four times as much memory as bytes.
 import keras
 import tensorflow as tf
 

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fixes the memory by leaving out the shuffling: each batch is all of one class.
+# Saves memory by leaving out the shuffling, so each batch holds only one class.
 import keras
 import tensorflow as tf
 

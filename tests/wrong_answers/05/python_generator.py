@@ -1,5 +1,5 @@
 # expected: timed_out
-# Small, and far slower than the plain loop: it is that loop, in a generator that hands over one picture at a time.
+# Small, but far slower than the plain loop: it is the same loop, in a generator that yields one picture at a time.
 import keras
 import numpy as np
 import tensorflow as tf

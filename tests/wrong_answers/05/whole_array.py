@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: the whole array, the copy that from_tensor_slices makes of it, and a shuffle buffer of it all.
+# Fixes nothing: it holds the whole array, the copy that `from_tensor_slices` makes, and a shuffle buffer of it all.
 import keras
 import numpy as np
 import tensorflow as tf

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fits the memory by wrecking the accuracy: it caches and shuffles, but only a hundred examples of the split.
+# Fits in memory at the cost of accuracy: it caches and shuffles, but uses only a hundred examples of the split.
 from pathlib import Path
 
 import keras

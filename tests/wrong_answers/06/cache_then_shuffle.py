@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: the recipe of the crash, with every scan cached as float32.
+# Fixes nothing: it is the recipe from the crash, which caches every scan as float32.
 from pathlib import Path
 
 import keras

@@ -1,5 +1,5 @@
 # expected: over_budget
-# The lab's own trap: a builder of its own, read with the options as they come, so TFDS caches every decoded scan.
+# The lab's own trap: it reads its own builder with the default options, so TFDS caches every decoded scan.
 import keras
 import tensorflow_datasets as tfds
 

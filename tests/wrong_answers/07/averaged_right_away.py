@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fits the memory by wrecking the accuracy: averaging over the whole picture right away leaves no shape to see.
+# Fits in memory at the cost of accuracy: it averages over the whole picture right away, so no shape is left to see.
 import keras
 
 

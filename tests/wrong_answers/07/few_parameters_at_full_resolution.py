@@ -1,5 +1,5 @@
 # expected: over_budget
-# The trap of this lab: hardly a parameter, and wide activations at full resolution.
+# The lab's own trap: it has hardly any parameters, but wide activations at full resolution.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: the wide Dense layer behind Flatten, as in the crash. A smaller batch leaves its weights as they are.
+# Fixes nothing: it keeps the wide `Dense` layer after `Flatten`, and a smaller batch does not shrink its weights.
 import keras
 
 

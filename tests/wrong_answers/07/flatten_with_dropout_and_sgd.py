@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Spares the two slots of Adam, and half of what is left is still too much.
+# Saves Adam's two slots by using SGD, but the weights and gradients alone are still too much.
 import keras
 
 

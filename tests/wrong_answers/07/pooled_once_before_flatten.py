@@ -1,5 +1,5 @@
 # expected: over_budget
-# Pools once before Flatten, and the layer behind it is still wide.
+# Pools once before `Flatten`, but the layer after it is still wide.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: over_budget
-# Removes the float64 only: four bytes a number are still too many.
+# Removes only the float64: four bytes a number are still too many.
 import keras
 import numpy as np
 from PIL import Image

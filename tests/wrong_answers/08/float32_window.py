@@ -1,5 +1,5 @@
 # expected: over_budget
-# The lab's own trap: the policy is set, but a float32 window turns the features back into four bytes.
+# The lab's own trap: the policy is set, but a float32 window turns the features back into four-byte numbers.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: float32 layers and a float64 window, so all that follows the product has eight bytes.
+# Fixes nothing: the layers are float32, but a float64 window turns everything after the product into float64.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fits the memory and wrecks the accuracy: it trains on 64 scans only.
+# Fits in memory at the cost of accuracy: it trains on only 64 scans.
 import keras
 import numpy as np
 from PIL import Image

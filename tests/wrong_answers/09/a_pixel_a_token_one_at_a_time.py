@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: every pixel looks at every pixel, as in the crash. A batch of one with one head is still N x N.
+# Fixes nothing: every pixel attends to every pixel, as in the crash. A batch of one with one head is still N x N.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fits the memory by wrecking the accuracy: the sequence is cut after the top quarter of the scan.
+# Fits in memory at the cost of accuracy: it cuts the sequence after the top quarter of the scan.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: raised
-# Demands what this backend of Keras does not have.
+# Demands flash attention, which this backend of Keras does not have.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Means to look at neighbours only, and does it with a mask: the whole square is made first, and the mask is one more.
+# Attends to neighbors only, but through a mask: the whole square is computed first, and the mask is a second one.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# The trap of this lab: a batch of one fits in training, and then 32 scans are predicted at once, each with its square.
+# The lab's own trap: a batch of one fits in training, but then it predicts 32 scans at once, each with its square.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: over_budget
-# Patches, and too many of them: 24 x 24 tokens with three heads are more pairs than the budget holds.
+# Uses patches, but too many: 24 x 24 tokens with three heads make more pairs than the budget holds.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: all 256 images in one step.
+# Fixes nothing: it puts all 256 images into one step.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: over_budget
-# The trap of the loop: one tape around all micro-batches keeps the outputs of each.
+# Falls into the trap of the loop: one tape around all micro-batches keeps the outputs of each.
 import keras
 import numpy as np
 import tensorflow as tf

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fits the memory by wrecking the accuracy: 8 images an update, at the rate of 256.
+# Fits in memory at the cost of accuracy: it updates after every 8 images, at the learning rate for 256.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# The lab's own trap: accumulates over 256 micro-batches, so there are hardly any updates.
+# The lab's own trap: it accumulates over 256 micro-batches, not 256 images, so there are hardly any updates.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: over_budget
-# Half way: two micro-batches of 128.
+# Goes half way: it uses two micro-batches of 128.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# The cure of the forums: clear_session, del and gc. The graphs of eight training steps stay, with their variables.
+# Tries the forums' cure, `clear_session`, `del` and `gc`; the graphs of eight training steps and their variables stay.
 import gc
 
 import keras

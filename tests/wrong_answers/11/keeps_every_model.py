@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Fixes nothing: every model stays in a list until the best is known, as in the crash.
+# Fixes nothing: it keeps every model in a list until the best one is known, as in the crash.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: raised
-# Reports the accuracy of one configuration, so nobody can tell that the others were tried.
+# Reports the accuracy of one configuration, so nobody can tell whether the others were tried.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# The lab's own trap: one compiled model for all, never reset, so the first learning rate ruins every later trial.
+# The lab's own trap: it never resets its one compiled model, so the first learning rate ruins every later trial.
 import keras
 import numpy as np
 from PIL import Image

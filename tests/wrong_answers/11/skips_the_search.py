@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Skips the search: it trains with the first configuration and makes the other accuracies up.
+# Skips the search: it trains with the first configuration and makes up the other accuracies.
 import keras
 import numpy as np
 from PIL import Image

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Fits any budget and knows nothing: two filters cannot tell ten digits apart.
+# Fits any budget but learns nothing: two filters cannot tell ten digits apart.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: over_budget
-# The lab's own trap: nine weights of ten are zeros now, and a zero takes four bytes in memory and in the file.
+# The lab's own trap: nine of ten weights are zero now, but a zero still takes four bytes in memory and in the file.
 import keras
 import numpy as np
 

@@ -1,5 +1,5 @@
 # expected: over_budget
-# The right student, and two more numbers for each of its weights: `save` writes Adam's state into the file too.
+# Trains the right student, but `save` also writes Adam's state into the file: two more numbers for each weight.
 import keras
 
 

@@ -1,5 +1,5 @@
 # expected: inaccurate
-# Saves memory that nobody asked for: a tenth of the scans, and one epoch.
+# Saves memory that nobody asked for: it trains on a tenth of the scans, for one epoch.
 import keras
 import numpy as np
 import tensorflow as tf

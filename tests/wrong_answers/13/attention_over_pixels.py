@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Mistake 7 is left: every pixel of 48 x 48 attends to every other.
+# Leaves mistake 7: every pixel of 48 x 48 attends to every other.
 import keras
 import numpy as np
 import tensorflow as tf

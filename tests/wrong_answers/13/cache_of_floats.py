@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Mistake 4 is left: every scan is cached as float32, before it is made small.
+# Leaves mistake 4: it caches every scan as float32 before it makes the scan smaller.
 import keras
 import numpy as np
 import tensorflow as tf

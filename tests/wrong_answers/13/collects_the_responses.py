@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Mistake 8 is left: predict collects a stack of full pictures for each scan before it reduces them.
+# Leaves mistake 8: `predict` collects a stack of full pictures for each scan before it reduces them.
 import keras
 import numpy as np
 import tensorflow as tf

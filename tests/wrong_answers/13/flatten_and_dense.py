@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Mistake 5 is left: everything goes into a wide dense layer.
+# Leaves mistake 5: it puts everything into a wide dense layer.
 import keras
 import numpy as np
 import tensorflow as tf

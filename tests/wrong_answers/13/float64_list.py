@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Mistake 1 is left: a list of float64 scans, at full size, and the array made of it.
+# Leaves mistake 1: it makes a list of full-size float64 scans, and an array of the list.
 import keras
 import numpy as np
 import tensorflow as tf

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Mistake 2 is left: ImageDataGenerator.fit makes float32 copies of everything, for a mean and a deviation.
+# Leaves mistake 2: `ImageDataGenerator.fit` makes float32 copies of everything, for a mean and a deviation.
 import keras
 import numpy as np
 import tensorflow as tf

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Mistake 6 is left: a batch of 256, through a first layer that does not make the picture smaller.
+# Leaves mistake 6: a batch of 256 goes through a first layer that does not make the pictures smaller.
 import keras
 import numpy as np
 import tensorflow as tf

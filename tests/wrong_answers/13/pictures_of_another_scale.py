@@ -1,5 +1,5 @@
 # expected: inaccurate
-# The trap of one's own predict: it reads pixels from 0 to 1, and the model was trained on 0 to 255.
+# Falls into the trap of writing `predict`: it reads pixels as 0 to 1, but the model was trained on 0 to 255.
 import keras
 import numpy as np
 import tensorflow as tf

@@ -1,5 +1,5 @@
 # expected: out_of_memory
-# Mistake 3 is left: the shuffle comes behind the decoding, at full size and as floats.
+# Leaves mistake 3: it shuffles after decoding, so the buffer holds full-size scans as floats.
 import keras
 import numpy as np
 import tensorflow as tf
