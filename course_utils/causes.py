@@ -87,17 +87,12 @@ def from_code(source: str, live: Sequence[str] = ()) -> Explanation | None:
     return replace(cause.explanation, kind="host_ram") if cause.by_device else cause.explanation
 
 
-def by_id(name: str) -> Explanation:
-    """Return the cause with this id. Raises UnknownCause."""
-    return _find(name).explanation
-
-
 def seen(name: str) -> tuple[str, ...]:
     """Return real messages by which people meet this cause; none if only a line of code tells. Raises UnknownCause."""
     return _find(name).seen
 
 
-def all() -> list[Explanation]:
+def explanations() -> list[Explanation]:
     """Return every cause, in the order of ``causes.toml``."""
     return [cause.explanation for cause in _read().values()]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 import os
@@ -28,10 +27,10 @@ from course_utils.grading.seed import CannotGrade, seed_from
 from course_utils.grading.tasks import pipeline, predicting, search
 from course_utils.grading.tasks.pipeline import Pipeline
 from course_utils.grading.tasks.train import Train
+from tools import ROOT
 
 LAB = labs.get(1)
 COUNT = LAB.hidden_count
-ROOT = Path(__file__).resolve().parent.parent
 
 # Answers that need no training, and what becomes of them: verdict, and words of the message.
 ANSWERS = {
@@ -156,7 +155,7 @@ def test_every_record_is_valid(graded):
 
 def test_an_endless_loop_runs_out_of_time():
     cells = [("graded cell", "def train(folder):\n    while True:\n        pass")]
-    one = grade_source(cells, dataclasses.replace(LAB, time_limit=1))
+    one = grade_source(cells, LAB.model_copy(update={"time_limit": 1}))
     assert one.verdict == "timed_out" and one.where.line in (2, 3)
 
 
@@ -269,8 +268,15 @@ def test_a_search_returns_a_model_and_an_accuracy_for_each_configuration(monkeyp
         assert f"expected {count} validation accuracies" in graded(("model", accuracies))["problem"]
 
 
-COMPRESS = dataclasses.replace(
-    LAB, function="compress", budget_mib=32, compress_mib=256, saved_kib=100, hidden_count=20, image_size=16
+COMPRESS = LAB.model_copy(
+    update={
+        "function": "compress",
+        "budget_mib": 32,
+        "compress_mib": 256,
+        "saved_kib": 100,
+        "hidden_count": 20,
+        "image_size": 16,
+    }
 )
 FILL = "import numpy as np\nfill = lambda mib: np.ones(mib * 131072)\n"
 ZEROS = "def predict(file, paths): return [0] * len(paths)\n"
@@ -429,6 +435,7 @@ def test_secret_seeds_differ():
     assert scans.load("hidden", count=20, size=16, seed=seed_from("a")).is_dir()
 
 
+@pytest.mark.trains
 def test_a_killed_run_resumes_and_loses_nothing(tmp_path):
     slow = (
         "import time\ndef train(folder): time.sleep(0.7); return 1\ndef predict(model, paths): return [0] * len(paths)"
@@ -480,7 +487,7 @@ def test_a_lab_that_asks_for_something_else_is_graded_again(tmp_path, monkeypatc
     asked = {"isolation": "process", "seed": 0}
     grades.put(many.key(answer, **asked), record.Record(verdict="passed", message="It fits."))
     assert grades.get(many.key(answer, **asked))
-    monkeypatch.setattr(labs, "_read", lambda: {"01": dataclasses.replace(LAB, budget_mib=LAB.budget_mib - 1)})
+    monkeypatch.setattr(labs, "get", lambda number: LAB.model_copy(update={"budget_mib": LAB.budget_mib - 1}))
     assert grades.get(many.key(answer, **asked)) is None
 
 

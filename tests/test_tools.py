@@ -121,7 +121,7 @@ def test_a_solution_shows_each_wrong_answer_with_its_measured_verdict(course: Pa
     cells = notebooks(course)[0].cells
     last = cells[-1].source
     assert last.startswith("## Typical wrong answers\n") and last.count("<details>") == 4 == last.count("</details>")
-    assert "<b>Inaccurate.</b> Fits in memory at the cost of accuracy" in last and "# expected" not in last
+    assert "<b>Not accurate enough.</b> Fits in memory at the cost of accuracy" in last and "# expected" not in last
     measured = {"wrong_answers": [{"name": "a_tenth_of_the_data", "verdict": "over_budget", "score": 84.8}]}
     (course / "book" / "measured").mkdir(parents=True)
     (course / "book" / "measured" / "01.json").write_text(json.dumps(measured))
@@ -196,7 +196,7 @@ def test_placeholders_take_their_values_from_the_table(course: Path) -> None:
 def test_check_names_the_file_and_the_reason(course: Path) -> None:
     assert any("is missing" in reason for reason in check(course))
     cells = notebooks(course)[1].cells
-    number = 1 + next(i for i, cell in enumerate(cells) if "predict" in cell.metadata.get("tags", []))
+    number = 1 + next(i for i, cell in enumerate(cells) if "## Predict\n" in cell.source)
     edit(course, "# ## Predict\n", "# ## Predict first\n")
     reason = f"labs/{NAME}.ipynb is out of date: cell {number} differs from its source; run `make labs`."
     assert check(course) == [reason]

@@ -61,7 +61,7 @@ def lint(root: Path) -> list[str]:
             findings += _outputs(root, source)
         except SourceError as error:
             findings.append(str(error))
-    for spec in labs.all():
+    for spec in labs.specs():
         if spec.number not in found:
             findings.append(f"course_utils/labs.toml has lab {spec.number}; solutions/{spec.name}.py is missing.")
     return findings + _ruff(root)

@@ -18,6 +18,7 @@ from pygments.token import Keyword
 from sphinx.application import Sphinx
 
 from course_utils import causes, labs, memory
+from course_utils.units import mib, percent, seconds
 
 MARKER = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 PACKAGE = Path(labs.__file__).parent
@@ -25,7 +26,7 @@ MEASURED = Path(__file__).resolve().parents[1] / "measured"
 DEPENDS_ON = {
     "causes": ["causes.toml", "labs.toml"],
     "labs": ["labs.toml"],
-    "measured": [f"../book/measured/{spec.number}.json" for spec in labs.all()],
+    "measured": [f"../book/measured/{spec.number}.json" for spec in labs.specs()],
     "methods": ["memory/cgroup.py", "memory/procfs.py"],
 }
 
@@ -51,7 +52,7 @@ def causes_table(page: str, address: str) -> str:
     contents, sections = [], []
     for kind, heading in KINDS.items():
         # The entry for a text without a crash is not one to look up.
-        found = [cause for cause in causes.all() if cause.kind == kind and cause.cause != "unknown"]
+        found = [cause for cause in causes.explanations() if cause.kind == kind and cause.cause != "unknown"]
         if found:
             links = "\n".join(f"- [{cause.title}](#{_cause_label(cause)})" for cause in found)
             contents.append(f"**{heading}**\n\n{COLUMNS.format(links)}\n")
@@ -66,7 +67,7 @@ def _cause_section(cause: causes.Explanation, page: str) -> str:
     if seen := causes.seen(cause.cause):
         lines.append(f"**You see.** {' or '.join(map(_code, seen))}\n")
     lines += [f"{cause.why}\n", f"**What to do.** {cause.fix}\n"]
-    written = {spec.number: spec for spec in labs.all()}
+    written = {spec.number: spec for spec in labs.specs()}
     if cause.lab in written:
         lines.append(f"**Try it.** {_lab_link(written[cause.lab], page)}\n")
     return "\n".join(lines)
@@ -86,8 +87,8 @@ def _code(text: str) -> str:
 def labs_table(page: str, address: str) -> str:
     """Every lab with its minutes and its budget."""
     return "\n".join(
-        f"- {_lab_link(spec, page)} ({spec.minutes} minutes, {spec.budget_mib:.0f} MiB). {spec.takeaway}"
-        for spec in labs.all()
+        f"- {_lab_link(spec, page)} ({spec.minutes} minutes, {mib(spec.budget_mib)}). {spec.takeaway}"
+        for spec in labs.specs()
     )
 
 
@@ -105,9 +106,9 @@ def methods_table(page: str, address: str) -> str:
 
 
 def measured_table(page: str, address: str) -> str:
-    """The figures of each lab from `benchmarks/labs.py`."""
+    """The figures of each lab from `python -m benchmarks.labs`."""
     sections = []
-    for spec in labs.all():
+    for spec in labs.specs():
         path = MEASURED / f"{spec.number}.json"
         if not path.exists():
             continue
@@ -120,11 +121,12 @@ def measured_table(page: str, address: str) -> str:
         )
         sections.append(
             f"## {_lab_link(spec, page)}\n\n"
-            f"- **Crash**, at a budget of {crash['budget_mib']:.0f} MiB: `{crash['status']}` in `{crash['where']}`\n"
-            f"- **Solution**, five seeds: peak at most {found['peak_mib']:.0f} of {found['budget_mib']:.0f} MiB "
-            f"({found['peak_mib'] / found['budget_mib']:.0%}); mean accuracy {found['accuracy_mean']:.3f}, which is "
-            f"{room:.0f} standard deviations ({found['accuracy_deviation']:.3f} each) above the floor of "
-            f"{found['floor']:.2f}; at most {found['seconds']:.0f} of {found['time_limit']:.0f} s\n"
+            f"- **Crash**, at a budget of {mib(crash['budget_mib'])}: `{crash['status']}` in `{crash['where']}`\n"
+            f"- **Solution**, five seeds: peak at most {mib(found['peak_mib'])} of {mib(found['budget_mib'])} "
+            f"({percent(found['peak_mib'] / found['budget_mib'], 0)}); mean accuracy "
+            f"{percent(found['accuracy_mean'])}, which is {room:.0f} standard deviations "
+            f"({percent(found['accuracy_deviation'])} each) above the floor of {percent(found['floor'], 0)}; "
+            f"at most {seconds(found['seconds'])} of {seconds(found['time_limit'])}\n"
             f"- **Untouched starter**: `{found['starter']}`\n"
             f"- **Typical wrong answers**\n{wrong}\n"
             f"- Measured on {found['measured_on']} by {found['method']}, Python {versions['python']}, "

@@ -110,9 +110,12 @@ def grade_answer(
 def images(lab: LabSpec, seed: int) -> tuple[Path, Path]:
     """The folders of the training and of the hidden images of a lab. Raises CannotGrade."""
     try:
-        training = scans.load("train", count=lab.train_count, size=lab.image_size)
-        hidden = scans.load("hidden", count=lab.hidden_count, size=lab.image_size, seed=seed, distorted=lab.distorted)
-        hidden.chmod(0o700)  # labels are folder names there: not for other users, such as a sandbox's
+        # Compared with what was drawn: an earlier answer, run as the same user, may have changed files.
+        training = scans.load("train", count=lab.train_count, size=lab.image_size, verify=True)
+        hidden = scans.load(
+            "hidden", count=lab.hidden_count, size=lab.image_size, seed=seed, distorted=lab.distorted, verify=True
+        )
+        hidden.chmod(0o500)  # labels are folder names there: not for other users, such as a sandbox's
     except (scans.ScanError, OSError) as error:
         raise CannotGrade(str(error)) from None
     return training, hidden

@@ -69,7 +69,7 @@ def lab_number(text: str) -> str:
 
 def lab_of_folder(name: str) -> str:
     """The number of the lab that a folder is named after as a whole ("01", "lab_01", a lab's own name), else ""."""
-    for lab in labs.all():
+    for lab in labs.specs():
         if name == lab.name:
             return lab.number
     return _known(_LAB_FOLDER.fullmatch(name))
@@ -106,7 +106,7 @@ def graded_cells(sources: Iterable[tuple[int, str]]) -> tuple[dict[str, Cells], 
         asked = magic[1].strip()
         number = lab_number(asked) if re.fullmatch(r"\d{1,3}", asked) else ""
         if not number:
-            known = ", ".join(lab.number for lab in labs.all())
+            known = ", ".join(lab.number for lab in labs.specs())
             problem = problem or f"`{first.strip()[:60]}` names no lab; the labs are {known}"
             continue
         cells = answers.setdefault(number, [])

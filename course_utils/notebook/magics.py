@@ -148,7 +148,7 @@ class CourseMagics(Magics):
         match line.split():
             case ["progress"]:
                 progress = Progress()
-                show(progress_card(progress.labs, labs.all(), short(progress.path), progress.warning))
+                show(progress_card(progress.labs, labs.specs(), short(progress.path), progress.warning))
             case ["hint", number]:
                 self._hint(find_lab(number))
             case ["submit", number]:
