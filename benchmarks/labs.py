@@ -26,6 +26,7 @@ from course_utils.grading.record import versions
 from course_utils.notebook.named import NamedCells
 from tools import ROOT
 from tools.graded import grade, rules
+from tools.notebooks import generate
 
 MEASURED = ROOT / "book" / "measured"
 SEEDS = range(5)
@@ -164,6 +165,7 @@ def main() -> int:
         for sentence in shortcomings(found):
             narrow = True
             print(f"  lab {lab.number}: {sentence}.")
+    generate(ROOT)  # the solution pages show the measured verdicts
     return int(narrow)
 
 

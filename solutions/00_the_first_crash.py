@@ -356,7 +356,7 @@ def train(folder):
 # ## Why it works
 #
 # A pixel in a file is one byte, and in this array it stays one byte. `np.empty` makes the array once, and the loop
-# fills it in place, so there is no list beside it. Then `fit` makes copies of the array, for a moment two. The peak is
+# fills it in place, so there is no list as well. Then `fit` makes copies of the array, for a moment two. The peak is
 # about three times the array, and the training comes on top.
 
 # %% tags=["solution"]

@@ -298,7 +298,7 @@ measure_epochs(files.map(decode, num_parallel_calls=2).cache("decoded").batch(32
 # %% [markdown]
 # Run through a cached data set to its end before you rely on it: TensorFlow does not use a cache that is only half
 # full. And put `shuffle` after `cache`, or every epoch has the order of the first. A shuffle buffer after the cache
-# holds references to what the cache holds already.
+# only refers to the elements of the cache.
 #
 # ### Step 5: how far ahead to work
 #
@@ -595,7 +595,7 @@ for name, size in rows.items():
 # ## Summary
 #
 # - `from_tensor_slices` copies its argument. Give it names.
-# - `shuffle` and `cache` hold what comes before them. Shuffle names, cache bytes, cast afterwards.
+# - `shuffle` and `cache` hold the elements that reach them. Shuffle names, cache bytes, cast afterwards.
 # - Names, shuffle, parallel `map` with TensorFlow's own decoding, batch, prefetch: in this order.
 # - `prefetch` buys speed with memory. A few batches are enough, and `ram_budget` limits `AUTOTUNE`.
 # - An array inside a mapped function becomes part of the graph, which ends at 2 GB.

@@ -12,8 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from course_utils import causes
-
-ROOT = Path(__file__).parent.parent
+from tools import ROOT
 
 # id of the cause, kind, text
 TEXTS = [
@@ -405,7 +404,7 @@ def test_a_division_in_float32_is_not_taken_for_float64():
     [
         (
             "OOM when allocating tensor with shape[24,64,1024,1024] and type float on /job:localhost",
-            "float32 array of shape (24, 64, 1024, 1024): 6144 MiB",
+            "float32 array of shape (24, 64, 1024, 1024): 6,144 MiB",
         ),
         (
             "Unable to allocate 844. MiB for an array with shape (4000, 96, 96, 3) and data type float64",
@@ -413,18 +412,18 @@ def test_a_division_in_float32_is_not_taken_for_float64():
         ),
         (
             "OOM when allocating tensor with shape[2048,436631]",
-            "array of shape (2048, 436631), if float32: 3411 MiB",
+            "array of shape (2048, 436631), if float32: 3,411 MiB",
         ),
         (
             "OOM when allocating tensor with shape[1024,1024] and type bfloat16",
-            "bfloat16 array of shape (1024, 1024): 2 MiB",
+            "bfloat16 array of shape (1024, 1024): 2.0 MiB",
         ),
-        ("tcmalloc: large alloc 1048576000 bytes\ntcmalloc: large alloc 3011936256 bytes", "one block: 2872 MiB"),
+        ("tcmalloc: large alloc 1048576000 bytes\ntcmalloc: large alloc 3011936256 bytes", "one block: 2,872 MiB"),
         ("Allocation of 104857600 exceeds 10% of free system memory.", "one block: 100 MiB"),
-        ("failed to allocate 8.41G (9029127168 bytes) from device", "one block: 8612 MiB"),
+        ("failed to allocate 8.41G (9029127168 bytes) from device", "one block: 8,612 MiB"),
         ("ran out of memory trying to allocate 560.44MiB (rounded to 587661312)", "one block: 560 MiB"),
-        ("Out of memory while trying to allocate 68852648264 bytes.", "one block: 65663 MiB"),
-        ("CUDA out of memory. Tried to allocate 2.00 GiB.", "one block: 2048 MiB"),
+        ("Out of memory while trying to allocate 68852648264 bytes.", "one block: 65,663 MiB"),
+        ("CUDA out of memory. Tried to allocate 2.00 GiB.", "one block: 2,048 MiB"),
         ("Unable to allocate anything at all", ""),
         ("shape (3, 4) and nothing else", ""),
         ("", ""),

@@ -24,10 +24,10 @@ from course_utils import labs, sandbox, scans
 from course_utils.grading import grade_source, inside, many, record, score, submission
 from course_utils.grading.examiner import Examiner
 from course_utils.grading.grade import CannotGrade, isolation_level, seed_from
+from tools import ROOT
 
 LAB = labs.get(1)
 COUNT = LAB.hidden_count
-ROOT = Path(__file__).resolve().parent.parent
 
 # Answers that need no training, and what becomes of them: verdict, and words of the message.
 ANSWERS = {

@@ -106,7 +106,7 @@ def methods_table(page: str, address: str) -> str:
 
 
 def measured_table(page: str, address: str) -> str:
-    """The figures of each lab from `benchmarks/labs.py`."""
+    """The figures of each lab from `python -m benchmarks.labs`."""
     sections = []
     for spec in labs.specs():
         path = MEASURED / f"{spec.number}.json"
