@@ -75,7 +75,7 @@ def test_a_list_of_pairs_is_weighed_by_its_arrays() -> None:
     assert outcome.status == "out_of_memory"
     assert outcome.live[0]["name"] == "pairs"
     assert "float32 array (96, 96, 3)" in outcome.live[0]["what"]
-    assert "A list keeps all that you append" in outcome.cause
+    assert "A list keeps everything that you append" in outcome.cause
     assert outcome.live[0]["mib"] > 100
 
 
