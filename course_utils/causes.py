@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 
+from course_utils import units
+
 # The start and the end of a long text are read: the first has the root error, the last the death.
 _HEAD, _TAIL = 60_000, 140_000
 
@@ -98,9 +100,9 @@ def explanations() -> list[Explanation]:
 
 
 def allocation(text: str | bytes) -> str:
-    """Describe the allocation that an error names: "float32 array of shape (24, 64, 1024, 1024): 6144 MiB", or ""."""
+    """Describe the allocation that an error names: "float32 array of shape (24, 64, 1024, 1024): 6,144 MiB", or ""."""
     found = _allocation(_readable(text))
-    return f"{found[0]}: {_mib(found[1])}" if found else ""
+    return f"{found[0]}: {units.mib(found[1] / 2**20)}" if found else ""
 
 
 # ---- what a text says ----
@@ -165,11 +167,6 @@ def _allocation(text: str) -> tuple[str, int] | None:
     return ("one block", max(sizes)) if sizes and max(sizes) > 0 else None
 
 
-def _mib(size: int) -> str:
-    mib = size / 2**20
-    return f"{mib:.0f} MiB" if mib >= 10 else f"{mib:.2g} MiB"
-
-
 def _with_figures(cause: _Cause, text: str) -> Explanation:
     """Settle which memory it was, and add the arithmetic where the text names an allocation."""
     found = cause.explanation
@@ -177,7 +174,7 @@ def _with_figures(cause: _Cause, text: str) -> Explanation:
         found = replace(found, kind="host_ram")
     named = _allocation(text) if found.kind in ("host_ram", "gpu_memory") else None
     if named:
-        found = replace(found, why=f"{found.why} Here it is: {named[0]}, {_mib(named[1])}.")
+        found = replace(found, why=f"{found.why} Here it is: {named[0]}, {units.mib(named[1] / 2**20)}.")
     return found
 
 

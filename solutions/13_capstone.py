@@ -915,11 +915,13 @@ def predict(model, paths):
 # `memory-accuracy.svg`.
 
 # %% mystnb={"image": {"alt": "Peak memory against accuracy: the inherited notebook, its repair, lean answers, yours."}}
+from types import SimpleNamespace
+
 from IPython.display import SVG, display
 
 from course_utils import labs
 from course_utils.notebook.progress import Progress
-from course_utils.reports.scatter import as_svg
+from course_utils.reports.picture import as_svg
 
 lab = labs.get("13")
 asked = {"lab": lab.number, "budget_mib": lab.budget_mib, "floor": lab.floor}
@@ -934,7 +936,7 @@ for name, outcome in shown.items():
 mine = Progress().entry(lab)
 if mine.get("peak_mib"):
     points.append({**mine, **asked, "student": "your answer"})
-display(SVG(as_svg(points)))
+display(SVG(as_svg(SimpleNamespace(**point) for point in points)))
 
 # %% [markdown] tags=["summary"]
 # ## Summary
