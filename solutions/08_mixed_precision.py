@@ -29,8 +29,6 @@ print(f"{len(list(folder.glob('*/*.jpg')))} scans of 96 x 96 pixels are ready.")
 
 # %%
 # %%sandbox --budget 320 --name start
-import time
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -339,6 +337,8 @@ print(
 import pathlib
 
 SPEED = """
+import time
+
 keras.config.set_dtype_policy("{policy}")
 x = np.zeros((8, 32, 32, 3), dtype="uint8")
 y = np.arange(8) % 10
