@@ -21,10 +21,6 @@ PORT ?= 8000
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 ENVIRONMENT_STAMP := $(ENVIRONMENT)/made-with-$(PYTHON_VERSION)-$(call hash,requirements.lock pyproject.toml)
-# jupyter-cache knows a notebook by its text alone. Its outputs also depend on the package and on the pinned versions.
-PACKAGE_FILES := $(sort $(shell find course_utils -type f -not -path '*/__pycache__/*'))
-EXECUTED := _build/.jupyter_cache
-EXECUTED_STAMP := $(EXECUTED)/made-with-$(PYTHON_VERSION)-$(call hash,requirements.lock $(PACKAGE_FILES))
 WENT_WELL := _build/went-well-$(call hash,_config.yml book/_extensions/*.py book/_static/*)
 
 # The notebooks of the book run on this environment's kernel, whatever other kernels the user has.
@@ -44,7 +40,9 @@ $(ENVIRONMENT_STAMP):
 	@if ! $(BIN)/python -c 'import pip, sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(PYTHON_VERSION)")' 2>/dev/null; then \
 	  $(PYTHON) -m venv --clear $(ENVIRONMENT) || { rm -rf $(ENVIRONMENT); exit 1; }; fi
 	@echo "Installing requirements.lock into $(ENVIRONMENT): a few minutes the first time."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
+	@# The constraint holds for the tools that build a package which comes as source only.
+	PIP_CONSTRAINT=requirements.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f $(ENVIRONMENT)/made-with-*
 	@touch $@
@@ -58,17 +56,13 @@ lock: ## write requirements.lock, the exact versions and hashes of everything, f
 labs: $(ENVIRONMENT_STAMP) ## write labs/*.ipynb and solutions/*.ipynb from solutions/*.py
 	$(BIN)/python -m tools.labs
 
-$(EXECUTED_STAMP):
-	@rm -rf $(EXECUTED) _build/.doctrees
-	@mkdir -p $(EXECUTED)
-	@touch $@
-
 # Sphinx does not read a page again, nor repeat its warnings, unless the page has changed: after a build that failed, or with another
 # extension or style, it reads all of them.
-book: labs $(EXECUTED_STAMP) ## build the site into _build/html, executing the notebooks that changed
+book: labs ## build the site into _build/html, executing the notebooks that changed
 	@[ -e $(WENT_WELL) ] || rm -rf _build/.doctrees
 	@rm -f _build/went-well-*
-	-$(BIN)/python benchmarks/labs.py --changed # names a lab with too little room; whether that fails is for the tests
+	-$(BIN)/python -m benchmarks.labs --changed # names a lab with too little room; whether that fails is for the tests
+	$(BIN)/python -m tools.execute
 	$(BIN)/jupyter-book build -W --keep-going -n .
 	@touch $(WENT_WELL)
 
@@ -77,10 +71,13 @@ lint: $(ENVIRONMENT_STAMP) ## check style, and that the notebooks match their so
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m tools.labs --check
 
-# The check comes before the book, which would write the notebooks anew.
-test: lint ## run every check and every test, the book in a browser included
+# The check comes before the book, which would write the notebooks again.
+test: lint ## run every check and every test, including those of the book in a browser
 	$(MAKE) book
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=30
+
+quick: lint ## run every check, and every test that needs no training and no book
+	$(BIN)/python -m pytest -m "not trains"
 
 serve: book ## build the site and show it at http://localhost:8000 (PORT=...)
 	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)

@@ -1,4 +1,4 @@
-"""What each lab shows, measured: ``python benchmarks/labs.py [01 02 ...] [--changed]``.
+"""What each lab shows, measured: ``python -m benchmarks.labs [01 02 ...] [--changed]``.
 
 For each lab: how the crash cell dies and where, the solution over five seeds (of the answer and of the hidden images)
 against budget, floor and time limit, the untouched starter, and the verdict of each typical wrong answer. Results go
@@ -9,7 +9,6 @@ wrong answers changed since. Returns 1 where a lab has less room than it must ha
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import datetime
 import hashlib
 import json
@@ -22,25 +21,21 @@ from typing import Any
 import nbformat
 
 from course_utils import labs, sandbox
-from course_utils.grading import grade_source, submission
+from course_utils.grading import submission
 from course_utils.grading.record import versions
 from course_utils.notebook.named import NamedCells
+from tools import ROOT
+from tools.graded import grade, rules
+from tools.notebooks import generate
 
-ROOT = Path(__file__).resolve().parent.parent
 MEASURED = ROOT / "book" / "measured"
 SEEDS = range(5)
-PROSE = {"title", "minutes", "needs", "takeaway", "hints"}
 LARGEST_SHARE_OF_BUDGET, LARGEST_SHARE_OF_TIME, FEWEST_DEVIATIONS = 0.7, 0.5, 3
 
 
 def fingerprint(lab: labs.LabSpec) -> str:
     """A hash of what the figures of a lab depend on within the lab itself; its prose and its hints are not among it."""
-    rules = {
-        field.name: getattr(lab, field.name)
-        for field in dataclasses.fields(lab)
-        if field.name not in PROSE and getattr(lab, field.name) != field.default
-    }
-    parts = [repr(sorted(rules.items())), crash_cell(lab)]
+    parts = [repr(rules(lab)), crash_cell(lab)]
     parts += [text for kind in ("labs", "solutions") for _, text in answer(ROOT / kind / f"{lab.name}.ipynb")]
     # The two comment lines above a wrong answer are prose too.
     parts += [path.read_text("utf-8").split("\n", 2)[2] for path in wrong_answers(lab)]
@@ -54,7 +49,7 @@ def wrong_answers(lab: labs.LabSpec) -> list[Path]:
 
 def answer(path: Path) -> submission.Cells:
     """The graded cells of a notebook."""
-    [found] = submission.read(path).answers
+    (found,) = submission.read(path).answers
     return found.cells
 
 
@@ -72,18 +67,17 @@ def sandboxed_cells(lab: labs.LabSpec) -> list[str]:
 
 
 def crash(lab: labs.LabSpec) -> dict[str, Any]:
-    """Run the crash cell of a lab as its notebook does, after those above it, whose files it may need."""
+    """Run the crash cell of a lab as its notebook does, after the cells above it, whose files it may need."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--budget", type=float)
     parser.add_argument("--time-limit", type=float, default=60.0)
-    parser.add_argument("--name", default="")
-    parser.add_argument("--into", default="")
+    parser.add_argument("--name", "--into", default="")
     parser.add_argument("--after", nargs="+", default=[])
     named = NamedCells()
     for cell in sandboxed_cells(lab):
         magic, _, source = cell.partition("\n")
         options, _ = parser.parse_known_args(shlex.split(magic)[1:])
-        before = named.add(options.name or options.into, source, " ".join(options.after))
+        before = named.add(options.name, source, " ".join(options.after))
         outcome = sandbox.run(
             [("crash", source)], budget_mib=options.budget, time_limit=options.time_limit, before=before
         )
@@ -97,7 +91,7 @@ def measure(lab: labs.LabSpec) -> dict[str, Any]:
     records = []
     for seed in SEEDS:
         seeded = [(name, re.sub(r"set_random_seed\(\d+\)", f"set_random_seed({seed})", text)) for name, text in cells]
-        record = grade_source(seeded, lab, seed=seed)
+        record = grade(seeded, lab, seed=seed)
         records.append(record)
         print(
             f"lab {lab.number} seed {seed}: {record.verdict:<12} {record.peak_mib or 0:6.0f} MiB  "
@@ -105,10 +99,10 @@ def measure(lab: labs.LabSpec) -> dict[str, Any]:
             flush=True,
         )
     accuracies = [record.accuracy or 0.0 for record in records]
-    starter = grade_source(answer(ROOT / "labs" / f"{lab.name}.ipynb"), lab)
+    starter = grade(answer(ROOT / "labs" / f"{lab.name}.ipynb"), lab)
     wrong = []
     for path in wrong_answers(lab):
-        record = grade_source([(path.name, path.read_text("utf-8"))], lab)
+        record = grade([(path.name, path.read_text("utf-8"))], lab)
         wrong.append({"name": path.stem, "verdict": record.verdict, "score": record.score})
         print(f"lab {lab.number} {path.stem}: {record.verdict}", flush=True)
     return {
@@ -116,7 +110,7 @@ def measure(lab: labs.LabSpec) -> dict[str, Any]:
         "fingerprint": fingerprint(lab),
         "measured_on": datetime.date.today().isoformat(),
         "versions": versions(),
-        "method": records[0]["method"],
+        "method": records[0].method,
         "crash": crash(lab),
         "verdicts": [record.verdict for record in records],
         "peak_mib": max(record.peak_mib or 0.0 for record in records),
@@ -136,7 +130,7 @@ def shortcomings(found: dict[str, Any]) -> list[str]:
     deviation = max(found["accuracy_deviation"], 1e-9)
     missing = {
         "its solution does not pass with every seed": set(found["verdicts"]) != {"passed"},
-        "its peak is above 70 % of the budget": found["peak_mib"] > LARGEST_SHARE_OF_BUDGET * found["budget_mib"],
+        "its peak is above 70% of the budget": found["peak_mib"] > LARGEST_SHARE_OF_BUDGET * found["budget_mib"],
         "its time is above half the limit": found["seconds"] > LARGEST_SHARE_OF_TIME * found["time_limit"],
         "its accuracy is less than three standard deviations above the floor": (
             found["accuracy_mean"] - found["floor"] < FEWEST_DEVIATIONS * deviation
@@ -155,7 +149,7 @@ def main() -> int:
     options = parser.parse_args()
     MEASURED.mkdir(exist_ok=True)
     narrow = False
-    for lab in [labs.get(number) for number in options.numbers] or labs.all():
+    for lab in [labs.get(number) for number in options.numbers] or labs.specs():
         path = MEASURED / f"{lab.number}.json"
         found = json.loads(path.read_text("utf-8")) if path.exists() else {}
         if not (options.changed and found.get("fingerprint") == fingerprint(lab)):
@@ -171,6 +165,7 @@ def main() -> int:
         for sentence in shortcomings(found):
             narrow = True
             print(f"  lab {lab.number}: {sentence}.")
+    generate(ROOT)  # the solution pages show the measured verdicts
     return int(narrow)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from dataclasses import MISSING, dataclass, fields
 from importlib import resources
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Number = int | float  # as it is written: 240 stays 240 on a page
 
 
 class UnknownLab(KeyError):
@@ -15,9 +18,10 @@ class UnknownLab(KeyError):
         return str(self.args[0])
 
 
-@dataclass(frozen=True)
-class LabSpec:
+class LabSpec(BaseModel):
     """One lab: what its page says and what the grader asks for. Memory is in MiB above the baseline."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: str
     """Two digits, such as ``"01"``."""
@@ -28,11 +32,11 @@ class LabSpec:
     """How long a learner takes."""
     needs: str
     """What the machine must have, as a sentence."""
-    budget_mib: float
+    budget_mib: Number
     """The peak that the graded answer may reach; it is killed at the cap, twice the budget."""
-    floor: float
+    floor: Number
     """Accuracy on the hidden images, between 0 and 1, that earns full marks."""
-    time_limit: float
+    time_limit: Number
     """Seconds for training and prediction together."""
     train_count: int
     """Number of images in the folder that ``train`` is given."""
@@ -42,23 +46,23 @@ class LabSpec:
     """Number of hidden images that the answer is scored on."""
     takeaway: str
     """The sentence to remember."""
-    hints: tuple[str, ...]
+    hints: tuple[str, str, str]
     """Three hints, from a nudge to almost the answer."""
-    gpu_budget_mib: float | None = None
+    gpu_budget_mib: Number | None = None
     """Device memory that the answer may use where there is a GPU."""
     function: str = "train"
     """The function that the lab asks for."""
     distorted: bool = False
     """Whether the hidden images are distorted more strongly than the training images."""
-    speedup: float | None = None
-    """How many times as fast as a plain loop ``make_dataset`` must give images, in a lab that asks for it."""
-    compress_mib: float | None = None
+    least_speed: Number | None = None
+    """How fast ``make_dataset`` must give images, as a multiple of a plain loop: 0.75 allows a third more time."""
+    compress_mib: Number | None = None
     """Where ``compress`` is killed, in a lab that asks for it; the budget is then for loading and predicting."""
-    saved_kib: float | None = None
+    saved_kib: Number | None = None
     """Size in KiB that the file which ``compress`` writes may reach; None where it does not matter."""
 
     @property
-    def cap_mib(self) -> float:
+    def cap_mib(self) -> Number:
         """Where a graded run is killed."""
         return 2 * self.budget_mib
 
@@ -72,32 +76,34 @@ def get(number: str | int) -> LabSpec:
     return _read()[key]
 
 
-def all() -> list[LabSpec]:
+def specs() -> list[LabSpec]:
     """Return every lab in the order of its number."""
     return list(_read().values())
 
 
 @functools.cache
 def _read() -> dict[str, LabSpec]:
-    text = resources.files("course_utils").joinpath("labs.toml").read_text(encoding="utf-8")
-    return parse(text)
+    return parse(resources.files("course_utils").joinpath("labs.toml").read_text(encoding="utf-8"))
 
 
 def parse(text: str) -> dict[str, LabSpec]:
     """Read the text of a ``labs.toml``; returns each lab under its two-digit number.
 
     Raises:
-        ValueError: a table lacks a key, has one too many, or its number and name disagree.
+        ValueError: A table lacks a key, has one too many, or a value that does not fit; one sentence.
     """
-    known = {field.name for field in fields(LabSpec)} - {"number"}
-    required = known - {field.name for field in fields(LabSpec) if field.default is not MISSING}
-    specs = {}
+    labs = {}
     for number, table in sorted(tomllib.loads(text).items()):
-        if missing := sorted(required - table.keys()):
-            raise ValueError(f"labs.toml: lab {number} lacks {', '.join(missing)}.")
-        if unknown := sorted(table.keys() - known):
-            raise ValueError(f"labs.toml: lab {number} has keys that no lab has: {', '.join(unknown)}.")
-        if not (name := table["name"]).startswith(f"{number}_"):
-            raise ValueError(f"labs.toml: lab {number} is named {name!r}, which does not start with {number}_.")
-        specs[number] = LabSpec(number=number, **{**table, "hints": tuple(table["hints"])})
-    return specs
+        try:
+            lab = LabSpec(**table | {"number": number})
+        except ValidationError as error:
+            problems = error.errors()
+            missing = ", ".join(str(one["loc"][0]) for one in problems if one["type"] == "missing")
+            words = (
+                f"lacks {missing}" if missing else f"has a bad {problems[0]['loc'][0]}: {problems[0]['msg'].lower()}"
+            )
+            raise ValueError(f"labs.toml: lab {number} {words}.") from None
+        if not lab.name.startswith(f"{number}_"):
+            raise ValueError(f"labs.toml: lab {number} has the name {lab.name!r}, which must start with {number}_.")
+        labs[number] = lab
+    return labs

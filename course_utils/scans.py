@@ -1,31 +1,33 @@
 """Scans of handwritten digits: real handwriting, drawn as ink on paper at any size and number.
 
-The strokes come from the 1,797 digits that scikit-learn ships (UCI optical digits, 8x8): nothing is fetched.
-A scan depends on (split, index, size, seed) alone: the same call gives the same bytes wherever NumPy and
-Pillow are the same.
+The strokes come from the 1,797 digits that scikit-learn ships (UCI optical digits, 8x8), so nothing is downloaded.
+A scan depends on (split, index, size, seed, distorted) alone: the same call gives the same bytes wherever NumPy and
+Pillow are the same. Finished folders stay in the cache, read-only, and a manifest beside each tells whether it is
+still as it was drawn.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
+import hashlib
 import importlib.util
 import io
 import json
 import operator
 import os
 import shutil
-import subprocess
+import stat
 import sys
 import tempfile
-import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from PIL import Image
+
+from course_utils.files import cache_folder, write_whole
 
 SPLITS = ("train", "validation", "hidden")
 CLASSES = 10
@@ -37,28 +39,36 @@ REVISION = 1
 _TURN = "tthttvtthttvtthttvth"
 _SHARP = 0.8
 _MARGIN = 2  # blank cells around the 8x8 original, so that a stroke at its rim has an edge
+_BATCH = 50  # scans that a process draws at a time
 _SCANS_A_WORKER = 250  # fewer are drawn sooner than another process starts
 
 
 class ScanError(ValueError):
-    """A request that cannot be drawn; its message is one sentence."""
+    """A request that cannot be met; its message is one sentence."""
 
 
-def load(split: str, *, count: int = 4000, size: int = 96, seed: int = 0, distorted: bool = False) -> Path:
+def load(
+    split: str, *, count: int = 4000, size: int = 96, seed: int = 0, distorted: bool = False, verify: bool = False
+) -> Path:
     """Return a folder with ``count`` scans of ``size`` x ``size`` pixels, drawn on the first call.
+
+    A folder in the cache whose files have changed since they were drawn is drawn again, with a warning. By default
+    names, sizes and times are compared.
 
     Args:
         split: ``"train"``, ``"validation"`` or ``"hidden"``; no original is in two of them.
-        count: number of scans, shared evenly among the ten classes.
-        size: height and width in pixels, 8 to 4096.
-        seed: any whole number from 0 to 2**64 - 1; it decides paper, pen, position and slant of each scan.
-        distorted: slant, turn, scale and shift much more strongly, as a careless scanner would.
+        count: Number of scans, shared evenly among the ten classes.
+        size: Height and width in pixels, 8 to 4096.
+        seed: Any whole number from 0 to 2**64 - 1; it decides paper, pen, position and slant of each scan.
+        distorted: Slant, turn, scale and shift much more strongly, as a careless scanner would.
+        verify: Compare the content of every file as well: 0.1 to 0.2 seconds for 40 MB.
 
     Returns:
-        A folder of RGB JPEG files, ``folder/<class 0..9>/<NNNNN>.jpg``. Read only: it is the cache.
+        A folder of RGB JPEG files, ``folder/<class 0..9>/<NNNNN>.jpg``. It is the cache itself, so copy it before
+        you change anything; folders and files are read-only.
 
     Raises:
-        ScanError: an argument is out of range, scikit-learn is missing, or the cache cannot be written.
+        ScanError: An argument is out of range, scikit-learn is missing, or the cache cannot be written.
     """
     if split not in SPLITS:
         raise ScanError(f"The split must be one of {', '.join(SPLITS)}, not {split!r}.")
@@ -66,16 +76,21 @@ def load(split: str, *, count: int = 4000, size: int = 96, seed: int = 0, distor
     size = _whole_number("size", size, SMALLEST, LARGEST)
     seed = _whole_number("seed", seed, 0, 2**64 - 1)
     kind = f"{split}-distorted" if distorted else split
-    folder = cache_folder() / f"{kind}-{count}x{size}px-seed{seed}-r{REVISION}"
-    if _is_whole(folder, count):
+    # A name can be seen by others, such as a graded answer: the seed of hidden scans must not be read off it.
+    named = hashlib.sha256(str(seed).encode()).hexdigest()[:16] if split == "hidden" else f"seed{seed}"
+    folder = cache_folder() / f"{kind}-{count}x{size}px-{named}-r{REVISION}"
+    if _is_intact(folder, verify):  # nothing is written then, so a sandbox may ask for scans that are there
         return folder
     _handwriting()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(folder.parent / f".{folder.name}.lock"):
-            if not _is_whole(folder, count):  # another process may have drawn it while this one waited
-                scan = {"split": split, "size": size, "seed": seed, "distorted": bool(distorted)}
-                _render(folder, scan, count)
+        from filelock import FileLock
+
+        with FileLock(folder.parent / f".{folder.name}.lock"):
+            if not _is_intact(folder, verify):  # another process may have drawn it while this one waited
+                if _manifest(folder).exists() and folder.exists():
+                    warnings.warn(f"Files in {folder} have changed, so the scans are drawn again.", stacklevel=2)
+                _render(folder, {"split": split, "size": size, "seed": seed, "distorted": bool(distorted)}, count)
     except OSError as error:
         raise ScanError(
             f"Could not write the scans to {folder.parent} ({error.strerror or error}); "
@@ -84,27 +99,22 @@ def load(split: str, *, count: int = 4000, size: int = 96, seed: int = 0, distor
     return folder
 
 
-def cache_folder() -> Path:
-    """Where scans are kept: ``$COURSE_UTILS_CACHE``, or ``course-utils`` in the user's cache folder."""
-    chosen = os.environ.get("COURSE_UTILS_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return platformdirs.user_cache_path("course-utils")
-
-
 def draw(split: str, index: int, *, size: int, seed: int, distorted: bool = False) -> tuple[Image.Image, int]:
     """Draw scan number ``index`` of a split; return an RGB picture of ``size`` x ``size`` and its class."""
     label, turn = index % CLASSES, index // CLASSES
-    originals = _originals()[split, label]
-    order = np.random.default_rng([seed, SPLITS.index(split), label]).permutation(len(originals))
+    written = originals()[split, label]
+    order = np.random.default_rng([seed, SPLITS.index(split), label]).permutation(len(written))
     generator = np.random.default_rng([seed, SPLITS.index(split), index, size, distorted])
-    field = _place(originals[order[turn % len(originals)]], size, 2.2 if distorted else 1.0, generator)
+    field = _place(written[order[turn % len(written)]], size, 2.2 if distorted else 1.0, generator)
     return _ink_on_paper(field, size, generator), label
 
 
 @functools.cache
-def _originals() -> dict[tuple[str, int], list[Image.Image]]:
-    """The originals by (split, class). Reads the file only: importing scikit-learn itself takes a second."""
+def originals() -> dict[tuple[str, int], list[Image.Image]]:
+    """The handwriting by (split, class): pictures of 12x12 cells, 0 paper to 1 ink, sharpened.
+
+    The file is read without importing scikit-learn, which takes a second. Raises ScanError where it is missing.
+    """
     table = np.loadtxt(_handwriting(), delimiter=",", dtype=np.float32)
     groups: dict[tuple[str, int], list[Image.Image]] = {}
     names = {name[0]: name for name in SPLITS}
@@ -116,7 +126,7 @@ def _originals() -> dict[tuple[str, int], list[Image.Image]]:
 
 
 def _handwriting() -> Path:
-    """The file of the originals; raises ScanError where it is not, as in an isolated sandbox."""
+    """The file of the originals. Raises ScanError where it is missing, as in an isolated sandbox."""
     package = importlib.util.find_spec("sklearn")
     path = Path(package.origin or "").parent / "datasets" / "data" / "digits.csv.gz" if package else None
     if path is None or not path.is_file():
@@ -201,126 +211,133 @@ def _textures(size: int) -> tuple[np.ndarray, np.ndarray]:
     return noise + cloud(6) + cloud(100), cloud(50) + cloud(120)
 
 
-def _write(folder: Path, scan: dict, start: int, stop: int, step: int) -> Iterator[int]:
-    """Write every ``step``-th scan from ``start``; yield how many are written, now and then."""
-    written = 0
-    for index in range(start, stop, step):
-        picture, label = draw(index=index, **scan)
-        data = io.BytesIO()  # one write a file: Pillow's own writing seeks, which is slow on network disks
-        picture.save(data, "JPEG", quality=90)
-        (folder / str(label) / f"{index // CLASSES:05d}.jpg").write_bytes(data.getvalue())
-        written += 1
-        if written % 50 == 0:
-            yield 50
-    yield written % 50
+# ---- the cache ----
 
 
 def _render(folder: Path, scan: dict, count: int) -> None:
-    """Draw into a temporary folder, renamed to ``folder`` when it is whole. The caller holds the lock."""
-    for left_over in folder.parent.glob(f".{folder.name}.part*"):  # of a run that was killed
+    """Draw into a temporary folder, and rename it to ``folder`` when it is whole. The caller holds the lock."""
+    prefix = f".{folder.name}.part"
+    for left_over in folder.parent.glob(f"{prefix}*"):  # from a run that was killed
         _remove(left_over)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part", dir=folder.parent))
+    part = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
-        part.chmod(0o755)  # a sandbox under another user reads it too
         for label in range(CLASSES):
             (part / str(label)).mkdir()
-        with _progress(f"Drawing {count:,} scans of {scan['size']}x{scan['size']}", count) as advance:
-            _share(part, scan, count, advance)
-        if folder.exists():  # somebody took files out of it
-            shutil.rmtree(folder)
+        _draw_all(part, scan, count)
+        for place in (*part.iterdir(), part):
+            place.chmod(0o555)  # a sandbox under another user reads it too
+        fingerprints = {"stamps": _fingerprint(part, _stamp), "content": _fingerprint(part, _content)}
+        write_whole(_manifest(folder), json.dumps(fingerprints))
+        if folder.exists():
+            # Moved aside and not emptied: a run that is training on it misses no file.
+            folder.rename(Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent)))
         part.rename(folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
+    finally:
+        for left_over in folder.parent.glob(f"{prefix}*"):
+            _remove(left_over)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a folder into which orphaned workers may still be writing; they end where they find it gone."""
-    for _ in range(100):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.02)
+def _draw_all(folder: Path, scan: dict, count: int) -> None:
+    """Draw all scans, shared among processes if they are many.
 
-
-def _share(folder: Path, scan: dict, count: int, advance: Callable[[int], None]) -> None:
-    """Share the scans among fresh interpreters, one a core.
-
-    They run this file as a program. multiprocessing would fork TensorFlow's threads, or import the caller's
-    script a second time.
+    joblib's loky starts fresh interpreters: a fork would inherit TensorFlow's locks, multiprocessing's spawn would
+    import the caller's script a second time, and threads would mostly wait for one another.
     """
-    workers = min(len(os.sched_getaffinity(0)), 8, count // _SCANS_A_WORKER)
-    if workers < 2:
-        for written in _write(folder, scan, 0, count, 1):
+    from joblib import Parallel, cpu_count, delayed
+    from joblib.externals.loky import get_reusable_executor
+
+    workers = max(1, min(cpu_count(), 8, count // _SCANS_A_WORKER))
+    # The timeout is for workers whose owner was killed.
+    share = Parallel(workers, "loky", return_as="generator_unordered", batch_size=1, idle_worker_timeout=10)
+    batches = (delayed(_write)(folder, scan, range(count)[start : start + _BATCH]) for start in range(0, count, _BATCH))
+    with _progress(f"Drawing {count:,} scans of {scan['size']}x{scan['size']} pixels", count) as advance:
+        for written in share(batches):
             advance(written)
-        return
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    read_end, write_end = os.pipe()
-    with contextlib.ExitStack() as stack, os.fdopen(read_end) as counts:
-        running = []
-        with os.fdopen(write_end, "w") as shared:
-            for start in range(workers):
-                command = [
-                    sys.executable,
-                    "-P",
-                    __file__,
-                    json.dumps([str(folder), scan, start, count, workers]),
-                ]
-                worker = subprocess.Popen(command, stdout=shared, stderr=subprocess.PIPE, env=environment)
-                stack.enter_context(worker)
-                stack.callback(worker.kill)
-                running.append(worker)
-        for written in counts:  # ends when the last worker has closed its side
-            advance(int(written))
-        for worker in running:
-            complaint = worker.communicate()[1].decode(errors="replace").split("\n")
-            if worker.returncode != 0:
-                raise OSError("".join(complaint[-2:]) or f"a drawing process died of {worker.returncode}")
+    if workers > 1:
+        get_reusable_executor(reuse=True).shutdown(kill_workers=True)  # idle workers would count in a sandbox
 
 
-def _is_whole(folder: Path, count: int) -> bool:
-    """Whether every scan is there. A rename made the folder, so only files taken out later can be missing."""
+def _write(folder: Path, scan: dict, indices: range) -> int:
+    """Write these scans; return their number."""
+    for index in indices:
+        picture, label = draw(index=index, **scan)
+        data = io.BytesIO()  # one write a file: Pillow's own writing seeks, which is slow on network disks
+        picture.save(data, "JPEG", quality=90)
+        path = folder / str(label) / f"{index // CLASSES:05d}.jpg"
+        path.write_bytes(data.getvalue())
+        path.chmod(0o444)
+    return len(indices)
+
+
+def _manifest(folder: Path) -> Path:
+    """The file beside a folder that holds its fingerprints, out of reach of code that is given the folder alone."""
+    return folder.with_name(f".{folder.name}.json")
+
+
+def _is_intact(folder: Path, verify: bool) -> bool:
+    """Whether a folder holds what was drawn. Files that were only copied or touched are compared by content."""
     try:
-        return sum(len(os.listdir(folder / str(label))) for label in range(CLASSES)) == count
-    except OSError:
+        expected = json.loads(_manifest(folder).read_text("utf-8"))
+        if not verify and expected["stamps"] == _fingerprint(folder, _stamp):
+            return True
+        return expected["content"] == _fingerprint(folder, _content)
+    except (OSError, ValueError):
         return False
 
 
-@contextlib.contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; the kernel lets go of it when its owner dies."""
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)
+def _fingerprint(folder: Path, of: Callable[[str], str]) -> str:
+    """A digest of the names of all files and folders below ``folder`` and of what ``of`` says about each file."""
+    digest = hashlib.sha256()
+    for place, folders, files in os.walk(folder):
+        folders.sort()  # the order in which os.walk goes on
+        lines = [f"{name} {of(os.path.join(place, name))}" for name in sorted(files)]
+        digest.update("\n".join([place[len(str(folder)) :], *folders, *lines, ""]).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _stamp(path: str) -> str:
+    found = os.lstat(path)
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _content(path: str) -> str:
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return "not a file"  # a link or a pipe, and reading a pipe might never end
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, read-only or not."""
+    for place, _, _ in os.walk(folder):
+        os.chmod(place, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar where somebody can see it move: in a terminal, or in a notebook."""
+    """Show how far the drawing is where somebody can watch: in a terminal, or in a notebook."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if getattr(shell, "kernel", None) is not None:
-        # rich wants ipywidgets in a notebook and warns without them; IPython's own bar needs nothing.
-        from IPython.display import ProgressBar, display
+    if getattr(shell, "kernel", None) is None:
+        from rich.console import Console
+        from rich.progress import Progress
 
-        bar = ProgressBar(total)
-        bar.display()
-
-        def advance(written: int) -> None:
-            bar.progress += written  # draws itself anew
-
-        yield advance
-        display({"text/plain": f"{title}: done."}, raw=True, display_id=bar._display_id, update=True)
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(title, total=total)
+            yield lambda written: progress.advance(task, written)
         return
 
-    from rich.console import Console
-    from rich.progress import Progress
+    from IPython.display import display  # the bars of rich and tqdm need ipywidgets in a notebook; a line needs nothing
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda written: progress.advance(task, written)
+    done = 0
+    line = display({"text/plain": f"{title} ..."}, raw=True, display_id=True)
+
+    def advance(written: int) -> None:
+        nonlocal done
+        done += written
+        line.update({"text/plain": f"{title}: {'done.' if done == total else f'{done:,} so far.'}"}, raw=True)
+
+    yield advance
 
 
 def _whole_number(name: str, value: object, least: int, most: int) -> int:
@@ -331,10 +348,3 @@ def _whole_number(name: str, value: object, least: int, most: int) -> int:
     if number is None or isinstance(value, bool) or not least <= number <= most:
         raise ScanError(f"The {name} of scans must be a whole number from {least} to {most}, not {value!r}.")
     return number
-
-
-if __name__ == "__main__":
-    where, what, first, last, every = json.loads(sys.argv[1])
-    for done in _write(Path(where), what, first, last, every):
-        # One write a line: print makes two where PYTHONUNBUFFERED is set, and the workers share the pipe.
-        os.write(1, f"{done}\n".encode())  # a closed pipe ends this process when its owner has died

@@ -2,12 +2,12 @@
 # # The first crash
 #
 # "Your session crashed after using all available RAM." In this lab you make that happen to a process that does not
-# matter, and read what it left behind. Then you hand in a first answer that stays under a budget.
+# matter, and read the traces that it left. Then you hand in a first answer that stays under a budget.
 #
 # **Objectives**
 #
 # - Tell baseline, peak and budget apart, and read the card under a run.
-# - Say what the kernel kills for, and why Colab can tell you so little about it.
+# - Say why the kernel kills a process, and why Colab can tell you so little about it.
 # - Predict a peak before you run a cell.
 # - Get a first verdict from the grader.
 #
@@ -20,7 +20,7 @@
 # ## Three words
 #
 # - The **baseline** is the memory of a process that has imported TensorFlow and done nothing else. It is not counted,
-#   since no change of yours can avoid it.
+#   because your code can't reduce it.
 # - The **peak** is the most memory that a run needed above its baseline, even if only for a moment.
 # - The **budget** is the peak that is allowed.
 #
@@ -39,8 +39,8 @@
 # ## Crash
 #
 # The first line, `%%sandbox --budget 256`, runs the cell in a process of its own. When that process needs more than
-# 256 MiB it is killed. Your notebook goes on. `--into crash` keeps the outcome under the name `crash`, so that later
-# cells can ask for such things as `crash.peak_mib`.
+# 256 MiB, it is killed. Your notebook keeps running. `--into crash` keeps the outcome under the name `crash`, so that
+# later cells can ask for such things as `crash.peak_mib`.
 
 # %% tags=["crash"]
 # %%sandbox --budget 256 --predict 50 --into crash
@@ -53,12 +53,12 @@ total = table.sum()
 # %% [markdown]
 # That was a crash, and this card is its **post-mortem**. Read it from the top:
 #
-# 1. **What happened.** It was killed for its memory. Nothing was wrong with the Python.
-# 2. **Which line.** The last line of yours that was running. A killed process cannot say this itself, so the course
+# 1. **What happened.** It was killed for its memory. Nothing was wrong with the Python code.
+# 2. **Which line.** The last of your lines that was running. A killed process cannot report this itself, so the course
 #    watches it from outside.
-# 3. **How far it got.** The peak when it died, the budget, and the curve of its memory over time.
+# 3. **How far it got.** The peak when it was killed, the budget, and the curve of its memory over time.
 #
-# In Colab you get the first of the three at best. The next section says why.
+# In Colab you get the first of the three at best. The next section explains why.
 
 # %% [markdown]
 # ## Explain
@@ -74,21 +74,21 @@ table = np.ones((5000, 10000))
 total = table.sum()
 
 # %% [markdown]
-# You could have known it beforehand. NumPy's numbers are `float64` unless you say otherwise, and a `float64` is 64
-# bits, or 8 bytes:
+# You could have known it beforehand. NumPy's numbers are `float64` unless you choose another type, and a `float64` has
+# 64 bits, or 8 bytes:
 #
-# > bytes = rows x columns x bytes a number
+# > bytes = rows x columns x bytes per number
 
 # %% tags=["explain"]
 expected = 5000 * 10000 * 8 / 2**20
 print(f"expected  {expected:6.1f} MiB")
-print(f"measured  {enough.peak_mib:6.1f} MiB, {100 * (enough.peak_mib / expected - 1):+.1f} % from what we expected")
+print(f"measured  {enough.peak_mib:6.1f} MiB ({100 * (enough.peak_mib / expected - 1):+.1f}%)")
 
 # %% [markdown]
 # ### Why Colab says so little
 #
-# Your machine has memory for all its processes together, and the operating system's kernel hands it out. When one
-# process needs more and there is no more, the kernel kills a process with the signal `SIGKILL`. No program can catch
+# All processes of your machine share its memory, and the kernel of the operating system hands it out. When a process
+# needs more and none is left, the kernel kills a process with the signal `SIGKILL`. No program can catch
 # that signal: not with `try`, not with `finally`. The next cell sends it to a small process to show you.
 
 # %%
@@ -109,14 +109,14 @@ print(f"It printed {killed.stdout!r}, it complained {killed.stderr!r}, and its e
 
 # %% [markdown]
 # No message, no traceback, only a number: minus the number of the signal. In Colab the process that dies like this is
-# the one that runs your notebook, so all your variables go with it. What is left is what others saw:
+# the one that runs your notebook, so all your variables are lost. Only other programs can tell you something:
 #
 # - *"Your session crashed after using all available RAM."* Colab's page says this; it watches from outside. The
 #   kernel killed your process for its memory.
-# - *"Your session crashed for an unknown reason."* The same page, when it cannot tell: memory that ran out fast, or
-#   a library that fell over.
+# - *"Your session crashed for an unknown reason."* The same page says this when it cannot tell: memory ran out fast, or
+#   a library crashed.
 # - `KernelRestarter: restarting kernel` in the log, under **Runtime > View runtime logs**. Here *kernel* is Jupyter's
-#   word for the process that runs your notebook. It was gone, and a new one was started.
+#   word for the process that runs your notebook. It was gone, and Jupyter started a new one.
 # - `tcmalloc: large alloc 8000000000 bytes` in the lines before it. The last big request was for that much.
 #
 # The course can read such lines for you:
@@ -134,7 +134,7 @@ for text in (found.title, found.why, found.fix):
 # %% [markdown]
 # ### The real thing, if you like
 #
-# You may want to see it once. The cell below fills the memory of your Colab runtime, a gibibyte at a time, until it
+# You may want to see it once. The cell below fills the memory of your Colab runtime, one gibibyte at a time, until it
 # crashes. It does nothing until you change `False` to `True` in its first line. Afterwards change it back and run this
 # notebook again from the first cell.
 
@@ -184,7 +184,7 @@ table = np.zeros((5000, 10000))
 # %% [markdown]
 # Surprised? Asking is not using. The kernel promises the memory, and hands out a page of it only when something is
 # written there. `np.ones` writes at once. This array gets its memory later, when you fill it, and then your program
-# dies in a line that looks harmless. **What counts is what is in use.**
+# crashes in a line that looks harmless. **Only memory in use counts.**
 #
 # ### Round 3: a part of the table
 #
@@ -220,9 +220,9 @@ del first
 second = np.ones((5000, 10000), dtype="float32")
 
 # %% [markdown]
-# The peak is not the sum of all that was ever made, but the most that was alive at one time.
+# The peak is not the sum of all arrays that the cell makes. It is the most that exists at one time.
 #
-# ### The rounds beside each other
+# ### The rounds side by side
 
 # %%
 from course_utils import notebook
@@ -261,8 +261,8 @@ except MemoryError as error:
     print(error)
 
 # %% [markdown]
-# Nobody has the petabytes of the second one, so the request is *refused*, and that is an exception. The first one was
-# promised and then used, and that ends in a kill.
+# No machine has the petabytes that the second one asks for, so the request is *refused*, and that is an exception. In
+# the first one the memory was promised and then used, and that ends in a kill.
 
 # %% tags=["claims"]
 saved = 1 - one_at_a_time.peak_mib / both.peak_mib
@@ -278,13 +278,11 @@ notebook.claims(
         (
             "`except MemoryError` protects you.",
             f"memory promised, then used: {ended[0]}; request refused: {ended[1]}",
-            "half true: it catches a refusal, and not a kill"
-            if survived == [False, True]
-            else "depends: on the system",
+            "half true: it catches a refusal, not a kill" if survived == [False, True] else "depends: on the system",
         ),
         (
             "`del` gives memory back.",
-            f"both alive: {both.peak_mib:.0f} MiB; one deleted first: {one_at_a_time.peak_mib:.0f} MiB",
+            f"both at once: {both.peak_mib:.0f} MiB; one deleted first: {one_at_a_time.peak_mib:.0f} MiB",
             "true: if no other name holds the array" if saved > 0.4 else "half true",
         ),
         (
@@ -299,9 +297,9 @@ notebook.claims(
 # ## Your turn
 #
 # A warm-up. Write `train(folder)`, in place of the line that begins with `raise`: load all scans into one array `x` and
-# their classes into `y`, and return `fit_model(x, y)`, which is given. The folder holds {{train_count}} scans of
-# handwritten digits, colour pictures of {{image_size}} x {{image_size}} pixels, as `folder/<class 0..9>/*.jpg`. Then
-# run the cell: it is graded at once, in a process of its own.
+# their classes into `y`, and return `fit_model(x, y)`. The function `fit_model` is given. The folder holds
+# {{train_count}} scans of handwritten digits, color pictures of {{image_size}} x {{image_size}} pixels, as
+# `folder/<class 0..9>/*.jpg`. Then run the cell: it is graded at once, in a process of its own.
 #
 # Most people write `np.array([np.asarray(Image.open(path)) / 255 for path in paths])`. A pixel in a file is a whole
 # number from 0 to 255, one byte. What is it after the division?
@@ -354,14 +352,41 @@ def train(folder):
     # END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# A pixel in a file is one byte, and in this array it stays one byte. `np.empty` makes the array once, and the loop
+# fills it in place, so there is no list as well. Then `fit` makes copies of the array, for a moment two. The peak is
+# about three times the array, and the training comes on top.
+
+# %% tags=["solution"]
+from course_utils import labs
+
+lab = labs.get("00")
+numbers = lab.train_count * lab.image_size**2 * 3
+for name, size in {"uint8": 1, "float16": 2, "float32": 4, "float64": 8}.items():
+    one = numbers * size / 2**20
+    print(f"{name:<8} one array {one:6.1f} MiB, three of them {3 * one:6.1f} MiB")
+print(f"The budget is {lab.budget_mib} MiB.")
+
+# %% [markdown] tags=["solution"]
+# ## What else would pass
+#
+# - `np.stack([np.asarray(Image.open(path)) for path in paths])`. For a moment the list and the array are both in
+#   memory, but both hold bytes, and the list is gone before `fit` makes its copies. So the peak stays the same.
+# - The same with `np.array` in place of `np.stack`.
+# - Half of the scans as bytes. It saves half of each array. The model learns from less, so this costs accuracy, and
+#   here enough of it is left.
+# - Half of the scans as `float32`. It passes too, with arrays that are twice as large as those of all scans as bytes.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - The peak above the baseline decides whether a run lives, and a moment is enough.
-# - bytes = how many numbers x bytes a number. `float64` is 8, `float32` is 4, `uint8` is 1.
+# - The peak above the baseline decides whether a run survives, and a moment is enough.
+# - bytes = how many numbers x bytes per number. `float64` is 8, `float32` is 4, `uint8` is 1.
 # - The kernel kills for memory in use, not for memory asked for. Nothing in your program can catch it.
-# - A view costs nothing, a calculation makes new bytes, and `del` before the next array keeps the peak low, if no view
-#   of it is left.
+# - A view costs nothing, and a calculation makes new bytes. `del` before the next array keeps the peak low, if no view
+#   of the first one is left.
 #
 # To remember: {{takeaway}}
 #
@@ -376,19 +401,19 @@ def train(folder):
 #
 # - [ ] About 3 MiB :: That is the number of numbers. Each of them takes 4 bytes.
 # - [x] About 11 MiB :: 3 million numbers of 4 bytes are 12 million bytes, and a MiB is a little over a million.
-# - [ ] About 23 MiB :: That would be `float64`, 8 bytes a number.
+# - [ ] About 23 MiB :: That would be `float64`, 8 bytes per number.
 #
 # **2. Your session crashed and there is no traceback. Why?**
 #
 # - [ ] The error was in a library :: Then there would be a traceback that ends in the library.
-# - [x] The process was killed, and a killed process runs no more Python :: So nobody is left to print one.
+# - [x] The process was killed, and a killed process runs no more Python :: So nothing is left to print one.
 # - [ ] Colab hides it :: Colab does not have it either. It only sees that the process is gone.
 #
 # **3. `x = np.zeros((100000, 100000))` worked, and 20 lines later the session crashed. Can that be due to `x`?**
 #
 # - [ ] No, the line worked :: It got a promise. Memory is handed out when something is written to it.
 # - [x] Yes, when something filled it :: The crash comes where the memory is used, not where it was asked for.
-# - [ ] No, zeros never take memory :: They do as soon as you write to them.
+# - [ ] No, zeros never take memory :: They do as soon as you write to the array.
 #
 # **4. What does a peak of 300 MiB tell you?**
 #

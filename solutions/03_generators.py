@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Generators
 #
-# A generator hands over one batch at a time, so it needs the memory of a batch or two, unless it first builds a list of
-# everything, as many do. In this lab you crash such a generator, write one that holds names only, and measure what
-# workers, processes and queues add to it.
+# A generator hands over one batch at a time, so it needs the memory of a batch or two. Many generators first build a
+# list of everything, and then they need the memory of everything. In this lab you crash such a generator, write one
+# that holds names only, and measure the cost of workers, processes and queues.
 #
 # **Objectives**
 #
@@ -19,7 +19,7 @@
 # %% [markdown]
 # ## The pictures
 #
-# A thousand scans of handwritten digits, 96 x 96 pixels in colour. The next cell draws them once.
+# A thousand scans of handwritten digits, 96 x 96 pixels in color. The next cell draws them once.
 
 # %% tags=["predict"]
 from course_utils import scans
@@ -29,40 +29,28 @@ scan_mib = 96 * 96 * 3 * 4 / 2**20
 print(f"One scan as float32:        {scan_mib:5.2f} MiB")
 print(f"A batch of 32 of them:      {32 * scan_mib:5.2f} MiB")
 
-# %% [markdown] tags=["predict"]
-# ## Predict
-#
-# The cell below trains for one epoch on a generator. A generator runs up to its next `yield`, hands over what stands
-# there, and waits. This one yields batches of 32.
-#
-# How much memory will it need at its peak? Write your number in MiB after `--predict`, in place of the 40 that stands
-# there, and then run the cell.
-
 # %% [markdown]
-# ## Crash
+# Every sandboxed cell starts in an empty process. To keep the cells of this lab short, the parts that they share have a
+# name, which you give with `--name`. A cell with `--after NAME` first runs the cell of that name in its own process, so
+# it knows all its variables. The memory counts as usual; output and values are not shown a second time. Here are the
+# first two: the imports and file names, and a small model.
 
-# %% tags=["crash"]
-# %%sandbox --budget 96 --predict 40 --into crash
+# %%
+# %%sandbox --budget 96 --name basics
 import random
+import time
 
 import keras
 import numpy as np
+from PIL import Image
 
 from course_utils import scans
-
-
-def batches(paths):
-    pictures = []
-    for path in paths:
-        pixels = keras.utils.img_to_array(keras.utils.load_img(path))
-        pictures.append((pixels, int(path.parent.name)))
-    random.shuffle(pictures)
-    for start in range(0, len(pictures), 32):
-        batch = pictures[start : start + 32]
-        yield np.stack([pixels for pixels, _ in batch]), np.array([label for _, label in batch])
-
+from course_utils.sandbox.inside import report
 
 paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
+
+# %%
+# %%sandbox --budget 96 --name model --after basics
 model = keras.Sequential(
     [
         keras.layers.Rescaling(1 / 255),
@@ -72,27 +60,22 @@ model = keras.Sequential(
     ]
 )
 model.compile("adam", "sparse_categorical_crossentropy")
-history = model.fit(batches(paths), verbose=0)
 
-# %% [markdown]
-# It has a `yield`, so Python calls it a generator. But everything above the first `yield` runs before the first batch
-# comes out, and that is the whole data set.
-
-# %% [markdown]
-# ## Explain
+# %% [markdown] tags=["predict"]
+# ## Predict
 #
-# Give the same generator more room, and take its batches in a loop, without a model.
+# The first cell below defines a generator, and the second one trains on it for one epoch. A generator runs up to its
+# next `yield`, hands over the value that stands there, and waits. This one yields batches of 32.
+#
+# How much memory will the training need at its peak? Write your number in MiB after `--predict`, in place of the 40
+# that stands there, and then run both cells.
 
-# %% tags=["explain"]
-# %%sandbox --budget 512 --into list_first
-import random
-
-import keras
-import numpy as np
-
-from course_utils import scans
+# %% [markdown]
+# ## Crash
 
 
+# %%
+# %%sandbox --budget 96 --name generator --after basics
 def batches(paths):
     pictures = []
     for path in paths:
@@ -104,13 +87,27 @@ def batches(paths):
         yield np.stack([pixels for pixels, _ in batch]), np.array([label for _, label in batch])
 
 
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
+# %% tags=["crash"]
+# %%sandbox --budget 96 --predict 40 --into crash --after model,generator
+history = model.fit(batches(paths), verbose=0)
+
+# %% [markdown]
+# The function has a `yield`, so Python calls it a generator. But everything above the first `yield` runs before the
+# first batch comes out, and that part reads the whole data set.
+
+# %% [markdown]
+# ## Explain
+#
+# Give the same generator more room, and take its batches in a loop, without a model.
+
+# %% tags=["explain"]
+# %%sandbox --budget 512 --into list_first --after generator
 for _batch in batches(paths):
     pass
 
 # %% [markdown]
-# Three things are alive at the peak: the list, the batch that you hold, and the next one, which the generator stacks
-# before it lets go of yours.
+# Three things are in memory at the peak: the list, the batch that you hold, and the next one, which the generator
+# stacks before it lets go of yours.
 
 # %% tags=["explain"]
 batch_mib = 32 * scan_mib
@@ -124,18 +121,18 @@ for name, size in rows.items():
 expected = sum(rows.values())
 difference = 100 * (list_first.peak_mib - expected) / expected
 print(f"{'expected at the peak':<28}{expected:8.1f} MiB")
-print(f"{'measured':<28}{list_first.peak_mib:8.1f} MiB, {difference:+.1f} % from what we expected")
+print(f"{'measured':<28}{list_first.peak_mib:8.1f} MiB ({difference:+.1f}%)")
 
 # %% [markdown]
-# Two batches are what a generator costs. The list is what this one costs.
+# A generator costs two batches. The rest is the cost of the list.
 
 # %% [markdown]
 # ## Fix it, step by step
 #
 # ### Step 1: when a generator works
 #
-# Calling a generator function runs none of its lines: it only makes a generator. `next` runs that up to its next
-# `yield`. So what counts is where you read: before the loop or in it.
+# Calling a generator function runs none of its lines: it only makes a generator. `next` runs the generator up to its
+# next `yield`. So the place where you read matters: before the loop or in it.
 
 
 # %%
@@ -165,19 +162,12 @@ print("and then gives", list(pictures))
 # %% [markdown]
 # Remember the last line: a generator that has come to its end stays there.
 #
-# Now the same with scans. `random.shuffle` gets the names, which is just as random as shuffling the pictures, and a
-# batch is read when its turn comes.
+# Now the same with scans. `random.shuffle` gets the names, which is just as random as shuffling the pictures. A batch
+# is read when its turn comes.
+
 
 # %%
-# %%sandbox --budget 512 --into names_first
-import random
-
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-
+# %%sandbox --budget 96 --name reading --after basics
 def load(paths):
     x = np.empty((len(paths), 96, 96, 3), dtype="float32")
     for row, path in enumerate(paths):
@@ -192,7 +182,8 @@ def batches(paths):
         yield load(paths[start : start + 32])
 
 
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
+# %%
+# %%sandbox --budget 512 --into names_first --after reading
 for _batch in batches(paths):
     pass
 
@@ -203,59 +194,36 @@ print(f"Two batches take {2 * batch_mib:.1f} MiB.")
 # %% [markdown]
 # ### Step 2: more than one epoch
 #
-# Train on it for three epochs, and count the batches of each. The cell does it twice: as it stands, and with
-# `steps_per_epoch`. `report` hands what was counted to the card and to later cells.
+# Train on it for three epochs, and count the batches of each. For that you need a callback:
+
 
 # %%
-# %%sandbox --budget 512 --into used_up
-import random
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-
-def load(paths):
-    x = np.empty((len(paths), 96, 96, 3), dtype="float32")
-    for row, path in enumerate(paths):
-        x[row] = Image.open(path)
-    return x, np.array([int(path.parent.name) for path in paths])
-
-
-def batches(paths):
-    paths = list(paths)
-    random.shuffle(paths)
-    for start in range(0, len(paths), 32):
-        yield load(paths[start : start + 32])
-
-
+# %%sandbox --budget 96 --name counting --after model
 class Count(keras.callbacks.Callback):
-    """The number of batches in each epoch."""
+    """The number of batches in each epoch: those of the training, and those of the validation."""
 
     def on_train_begin(self, logs=None):
-        self.batches = []
+        self.batches, self.validation_batches = [], []
 
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.append(0)
+        self.validation_batches.append(0)
 
     def on_train_batch_end(self, batch, logs=None):
         self.batches[-1] += 1
 
+    def on_test_batch_end(self, batch, logs=None):
+        self.validation_batches[-1] += 1
 
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
+
 count = Count()
+
+# %% [markdown]
+# The next cell trains twice: with the generator as it stands, and with `steps_per_epoch`. `report` passes the counts
+# to the card and to later cells.
+
+# %%
+# %%sandbox --budget 512 --into used_up --after counting,reading
 history = model.fit(batches(paths), epochs=3, callbacks=[count], verbose=0)
 report(as_it_stands=str(count.batches), _second_epoch=count.batches[1])
 history = model.fit(batches(paths), steps_per_epoch=32, epochs=3, callbacks=[count], verbose=0)
@@ -264,90 +232,32 @@ report(with_steps=str(count.batches))
 # %% [markdown]
 # Only the first epoch goes through all scans. Keras takes two batches out of a generator to learn their shape, keeps
 # them, and hands them out again whenever it starts over. Your generator is never started again: it has come to its end.
-# So later epochs train on the same two batches, or on none. All that you get is the warning above, once, that the input
-# ran out.
+# So later epochs train on the same two batches, or on none. The only sign is the warning above, shown once, that the
+# input ran out.
 #
-# The remedy is a generator without an end. Then `fit` cannot know where an epoch ends, so `steps_per_epoch` says it.
+# The remedy is a generator without an end. Then `fit` cannot know where an epoch ends, so `steps_per_epoch` tells it.
+
 
 # %%
-# %%sandbox --budget 512 --into endless
-import random
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-
-def load(paths):
-    x = np.empty((len(paths), 96, 96, 3), dtype="float32")
-    for row, path in enumerate(paths):
-        x[row] = Image.open(path)
-    return x, np.array([int(path.parent.name) for path in paths])
-
-
-def batches(paths):
-    paths = list(paths)
+# %%sandbox --budget 512 --into endless --after counting,reading
+def endless_batches(paths):
     while True:
-        random.shuffle(paths)
-        for start in range(0, len(paths), 32):
-            yield load(paths[start : start + 32])
+        yield from batches(paths)
 
 
-class Count(keras.callbacks.Callback):
-    """The number of batches in each epoch."""
-
-    def on_train_begin(self, logs=None):
-        self.batches = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.batches.append(0)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.batches[-1] += 1
-
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
-count = Count()
-history = model.fit(batches(paths), steps_per_epoch=32, epochs=2, callbacks=[count], verbose=0)
+history = model.fit(endless_batches(paths), steps_per_epoch=32, epochs=2, callbacks=[count], verbose=0)
 report(batches=str(count.batches))
 
 # %% [markdown]
 # ### Step 3: `PyDataset`
 #
-# `keras.utils.PyDataset` is made for this. It has a length, so an epoch ends by itself. It is asked for batch number
-# `index`, so it is never used up, and Keras may ask for several at a time. `on_epoch_end` is the place to shuffle, and
-# what it shuffles are names.
+# `keras.utils.PyDataset` is made for this. It has a length, so an epoch ends by itself. Keras asks for batch number
+# `index`, so the data set is never used up, and Keras may ask for several batches at a time. `on_epoch_end` is the
+# place to shuffle, and it shuffles names.
+
 
 # %%
-# %%sandbox --budget 512 --into pydataset
-import random
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-
-def load(paths):
-    x = np.empty((len(paths), 96, 96, 3), dtype="float32")
-    for row, path in enumerate(paths):
-        x[row] = Image.open(path)
-    return x, np.array([int(path.parent.name) for path in paths])
-
-
+# %%sandbox --budget 96 --name dataset --after reading
 class Scans(keras.utils.PyDataset):
     """Batches of 32 scans, of which it holds the names."""
 
@@ -366,43 +276,25 @@ class Scans(keras.utils.PyDataset):
         random.shuffle(self.paths)
 
 
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
+# %%
+# %%sandbox --budget 512 --into pydataset --after model,dataset
 history = model.fit(Scans(paths), epochs=2, verbose=0)
 
 # %% [markdown]
-# Do not forget `super().__init__(**options)`: Keras warns you where that call is missing. The options are the subject
-# of step 5.
+# Do not forget `super().__init__(**options)`: Keras warns you if that call is missing. Step 5 is about the options.
 #
-# ### Step 4: what has to be shuffled
+# ### Step 4: what to shuffle
 #
-# `fit` has `shuffle=True` as its default, so is `on_epoch_end` needed at all? The files are sorted by class. The cell
-# trains the same model twice, on smaller scans, without `on_epoch_end` and with it. It counts the classes in a batch,
-# and measures accuracy on 500 scans of other handwriting.
+# `fit` has `shuffle=True` as its default, so do you need `on_epoch_end` at all? The files are sorted by class. The cell
+# trains the same model twice, on smaller scans: first in the order of the names, then shuffled by `on_epoch_end`. It
+# counts the classes in a batch, and measures accuracy on 500 scans of other handwriting.
 
 # %%
 small = scans.load("train", count=1000, size=48), scans.load("validation", count=500, size=48)
 
+
 # %%
-# %%sandbox --budget 512 --into order
-import random
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-
+# %%sandbox --budget 512 --into order --after dataset
 def load(paths):
     x = np.empty((len(paths), 48, 48, 3), dtype="float32")
     for row, path in enumerate(paths):
@@ -410,34 +302,16 @@ def load(paths):
     return x, np.array([int(path.parent.name) for path in paths])
 
 
-class Sorted(keras.utils.PyDataset):
-    """Batches of 32 scans in the order of their names."""
-
-    def __init__(self, paths, **options):
-        super().__init__(**options)
-        self.paths = list(paths)
-
-    def __len__(self):
-        return -(-len(self.paths) // 32)
-
-    def __getitem__(self, index):
-        return load(self.paths[32 * index : 32 * index + 32])
-
-
-class Shuffled(Sorted):
-    """The same, in a new order each epoch."""
-
-    def __init__(self, paths, **options):
-        super().__init__(paths, **options)
-        self.on_epoch_end()
+class Sorted(Scans):
+    """The same in the order of the names."""
 
     def on_epoch_end(self):
-        random.shuffle(self.paths)
+        pass
 
 
 paths = sorted(scans.load("train", count=1000, size=48).glob("*/*.jpg"))
 validation = Sorted(sorted(scans.load("validation", count=500, size=48).glob("*/*.jpg")))
-for name, kind in [("sorted", Sorted), ("shuffled", Shuffled)]:
+for name, kind in [("sorted", Sorted), ("shuffled", Scans)]:
     keras.utils.set_random_seed(0)
     training = kind(paths)
     labels = [path.parent.name for path in training.paths]
@@ -470,156 +344,21 @@ for name, kind in [("sorted", Sorted), ("shuffled", Shuffled)]:
 # they are processes. Since Keras 3 these are options of the data set, not of `fit`:
 # `Scans(paths, workers=2, use_multiprocessing=False, max_queue_size=10)`.
 #
-# First the memory. To fill the queue, the model has to be slower than the reading, so a pause of 50 milliseconds a
-# batch plays a larger model. Half the scans are enough. The cells differ in the options alone.
+# First the memory. To fill the queue, the model has to be slower than the reading, so a pause of 50 milliseconds per
+# batch stands in for a larger model. Half the scans are enough. The cells differ only in the options.
 
 # %%
-# %%sandbox --budget 512 --into threads_2
-import random
-import time
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-
-def load(paths):
-    x = np.empty((len(paths), 96, 96, 3), dtype="float32")
-    for row, path in enumerate(paths):
-        x[row] = Image.open(path)
-    return x, np.array([int(path.parent.name) for path in paths])
-
-
-class Scans(keras.utils.PyDataset):
-    """Batches of 32 scans, of which it holds the names."""
-
-    def __init__(self, paths, **options):
-        super().__init__(**options)
-        self.paths = list(paths)
-        self.on_epoch_end()
-
-    def __len__(self):
-        return -(-len(self.paths) // 32)
-
-    def __getitem__(self, index):
-        return load(self.paths[32 * index : 32 * index + 32])
-
-    def on_epoch_end(self):
-        random.shuffle(self.paths)
-
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
+# %%sandbox --budget 512 --into threads_2 --after model,dataset
 slow = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: time.sleep(0.05))
 history = model.fit(Scans(paths[::2], workers=2, max_queue_size=2), callbacks=[slow], verbose=0)
 
 # %%
-# %%sandbox --budget 512 --into threads_10
-import random
-import time
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-
-def load(paths):
-    x = np.empty((len(paths), 96, 96, 3), dtype="float32")
-    for row, path in enumerate(paths):
-        x[row] = Image.open(path)
-    return x, np.array([int(path.parent.name) for path in paths])
-
-
-class Scans(keras.utils.PyDataset):
-    """Batches of 32 scans, of which it holds the names."""
-
-    def __init__(self, paths, **options):
-        super().__init__(**options)
-        self.paths = list(paths)
-        self.on_epoch_end()
-
-    def __len__(self):
-        return -(-len(self.paths) // 32)
-
-    def __getitem__(self, index):
-        return load(self.paths[32 * index : 32 * index + 32])
-
-    def on_epoch_end(self):
-        random.shuffle(self.paths)
-
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
+# %%sandbox --budget 512 --into threads_10 --after model,dataset
 slow = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: time.sleep(0.05))
 history = model.fit(Scans(paths[::2], workers=2), callbacks=[slow], verbose=0)
 
 # %%
-# %%sandbox --budget 512 --into processes_10
-import random
-import time
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-
-def load(paths):
-    x = np.empty((len(paths), 96, 96, 3), dtype="float32")
-    for row, path in enumerate(paths):
-        x[row] = Image.open(path)
-    return x, np.array([int(path.parent.name) for path in paths])
-
-
-class Scans(keras.utils.PyDataset):
-    """Batches of 32 scans, of which it holds the names."""
-
-    def __init__(self, paths, **options):
-        super().__init__(**options)
-        self.paths = list(paths)
-        self.on_epoch_end()
-
-    def __len__(self):
-        return -(-len(self.paths) // 32)
-
-    def __getitem__(self, index):
-        return load(self.paths[32 * index : 32 * index + 32])
-
-    def on_epoch_end(self):
-        random.shuffle(self.paths)
-
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
+# %%sandbox --budget 512 --into processes_10 --after model,dataset
 slow = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: time.sleep(0.05))
 history = model.fit(Scans(paths[::2], workers=2, use_multiprocessing=True), callbacks=[slow], verbose=0)
 
@@ -640,24 +379,17 @@ print(f"One more place in the queue costs {place_mib:.1f} MiB. A batch has {batc
 print(f"A process costs {process_mib:.0f} MiB more than a thread.")
 
 # %% [markdown]
-# The runs differ in length, so compare their peaks, and not their times. A place in the queue holds a whole batch, and
-# ten places are the default. A batch of bytes would be a quarter as large. A process holds the batch that it reads, a
-# packed copy on its way to you, and every page of Python that it writes to.
+# The runs differ in length, so compare their peaks and not their times. A place in the queue holds a whole batch, and
+# the default is ten places. A batch of bytes would be a quarter as large. A process holds the batch that it reads, a
+# pickled copy being sent to the main process, and every page of Python that it writes to.
 #
 # Now the speed. Two kinds of work stand in for reading: one waits, as for a slow disk or a network, and one computes in
-# Python. The cell has each done by one thread, by four threads, and by two processes, and reports how many times as
+# Python. The cell gives each kind to one thread, to four threads, and to two processes. It reports how many times as
 # fast as one thread the other two are.
 
+
 # %%
-# %%sandbox --budget 512 --into speed
-import time
-
-import keras
-import numpy as np
-
-from course_utils.sandbox.inside import report
-
-
+# %%sandbox --budget 512 --into speed --after basics
 class Work(keras.utils.PyDataset):
     """Twenty-four batches of nothing, each after some work."""
 
@@ -701,111 +433,67 @@ except TypeError as error:
 
 # %% [markdown]
 # Threads wait side by side. Python code computes in one thread at a time, so for that they gain nothing. Processes can
-# compute side by side where there are free cores, and starting them anew each epoch costs time as well. Whatever the
-# way, Keras reads the first two batches by itself, so a short epoch gains less.
+# compute side by side where there are free cores, but starting them again in each epoch costs time as well. In every
+# case Keras reads the first two batches by itself, so a short epoch gains less.
 #
 # ### Step 6: validation
 #
-# What step 2 showed holds for `validation_data` too, and there it is easier to miss. In this cell the learning rate is
+# The trap of step 2 exists for `validation_data` too, and there it is easier to miss. In this cell the learning rate is
 # zero. The model stays as it is, so its validation loss must be the same after each of the three epochs, unless it is
 # measured on other scans. The 200 validation scans make seven batches.
 
+
 # %%
-# %%sandbox --budget 512 --into validating
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-
-def load(paths):
-    x = np.empty((len(paths), 96, 96, 3), dtype="float32")
-    for row, path in enumerate(paths):
-        x[row] = Image.open(path)
-    return x, np.array([int(path.parent.name) for path in paths])
-
-
+# %%sandbox --budget 512 --into validating --after counting,dataset
 def batches(paths):
     for start in range(0, len(paths), 32):
         yield load(paths[start : start + 32])
 
 
-def endless(paths):
+def endless_batches(paths):
     while True:
         yield from batches(paths)
 
 
-class Scans(keras.utils.PyDataset):
-    """Batches of 32 scans, of which it holds the names."""
+class Sorted(Scans):
+    """The same in the order of the names."""
 
-    def __init__(self, paths, **options):
-        super().__init__(**options)
-        self.paths = list(paths)
-
-    def __len__(self):
-        return -(-len(self.paths) // 32)
-
-    def __getitem__(self, index):
-        return load(self.paths[32 * index : 32 * index + 32])
+    def on_epoch_end(self):
+        pass
 
 
-class Count(keras.callbacks.Callback):
-    """The number of validation batches in each epoch."""
-
-    def on_train_begin(self, logs=None):
-        self.batches = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.batches.append(0)
-
-    def on_test_batch_end(self, batch, logs=None):
-        self.batches[-1] += 1
-
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
 held_out, paths = paths[::5], paths[1::20]
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
 model.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
-count = Count()
 for name, options in {
     "generator": {"validation_data": batches(held_out)},
-    "endless_with_4_steps": {"validation_data": endless(held_out), "validation_steps": 4},
-    "PyDataset": {"validation_data": Scans(held_out)},
+    "endless_with_4_steps": {"validation_data": endless_batches(held_out), "validation_steps": 4},
+    "PyDataset": {"validation_data": Sorted(held_out)},
 }.items():
-    history = model.fit(Scans(paths), epochs=3, callbacks=[count], verbose=0, **options)
+    history = model.fit(Sorted(paths), epochs=3, callbacks=[count], verbose=0, **options)
     losses = history.history["val_loss"]
-    report(**{f"{name}_batches": str(count.batches), f"{name}_change": round(max(losses) - min(losses), 4)})
+    report(
+        **{
+            f"{name}_batches": str(count.validation_batches),
+            f"{name}_change": round(max(losses) - min(losses), 4),
+        }
+    )
 
 # %% [markdown]
 # The generator is used up after the first epoch, and Keras goes on with the two batches that it kept. The endless one
-# needs `validation_steps`, or validation never ends. Even then each epoch gets other scans: it begins with the two that
-# were kept, and goes on where the last one stopped reading. You would compare epochs that were measured on different
-# scans. A `PyDataset` gives all of them each time. Leave the shuffling out for validation, since it changes nothing.
+# needs `validation_steps`, or validation never ends. Even then each epoch gets other scans: it begins with the two
+# batches that Keras kept, and goes on where the last one stopped reading. You would compare epochs that were measured
+# on different scans. A `PyDataset` gives all of them each time. Do not shuffle them: the order changes nothing in a
+# validation.
 
 # %% [markdown]
 # ## What people say
 #
-# One claim needs two more runs: that with `use_multiprocessing` each process gets its own copy of the data. So
+# One claim needs two more runs: that with `use_multiprocessing` each process gets its own copy of the data. To test it,
 # this data set does hold an array of all scans. Four threads read from it, and then four processes.
 
+
 # %%
-# %%sandbox --budget 1024 --into held_threads
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-
+# %%sandbox --budget 256 --name holding --after model
 class Held(keras.utils.PyDataset):
     """Batches cut out of an array of all scans."""
 
@@ -824,55 +512,12 @@ class Held(keras.utils.PyDataset):
         return self.x[rows], self.y[rows]
 
 
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
+# %%
+# %%sandbox --budget 1024 --into held_threads --after holding
 history = model.fit(Held(paths, workers=4, max_queue_size=2), verbose=0)
 
 # %%
-# %%sandbox --budget 1024 --into held_processes
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-
-class Held(keras.utils.PyDataset):
-    """Batches cut out of an array of all scans."""
-
-    def __init__(self, paths, **options):
-        super().__init__(**options)
-        self.x = np.empty((len(paths), 96, 96, 3), dtype="float32")
-        for row, path in enumerate(paths):
-            self.x[row] = Image.open(path)
-        self.y = np.array([int(path.parent.name) for path in paths])
-
-    def __len__(self):
-        return -(-len(self.x) // 32)
-
-    def __getitem__(self, index):
-        rows = slice(32 * index, 32 * index + 32)
-        return self.x[rows], self.y[rows]
-
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
+# %%sandbox --budget 1024 --into held_processes --after holding
 history = model.fit(Held(paths, workers=4, max_queue_size=2, use_multiprocessing=True), verbose=0)
 
 # %% tags=["claims"]
@@ -895,8 +540,8 @@ notebook.claims(
         (
             "fit shuffles by default, so a data set need not.",
             f"classes in a batch: {order.values['sorted_classes']:.1f}, and with shuffled names "
-            f"{order.values['shuffled_classes']:.1f}, which makes {gap:+.2f} in accuracy",
-            "true" if order.values["sorted_classes"] > 5 else "half true: it shuffles batches, not what is in them",
+            f"{order.values['shuffled_classes']:.1f}, a difference of {gap:+.2f} in accuracy",
+            "true" if order.values["sorted_classes"] > 5 else "half true: it shuffles batches, not the scans in them",
         ),
         (
             "More workers read faster.",
@@ -909,14 +554,16 @@ notebook.claims(
         ),
         (
             "A long queue costs next to nothing.",
-            f"{place_mib:.1f} MiB a place, for a batch of {batch_mib:.1f} MiB",
+            f"{place_mib:.1f} MiB per place, for a batch of {batch_mib:.1f} MiB",
             "false" if place_mib > 0.5 * batch_mib else "true",
         ),
         (
             "use_multiprocessing copies the data set into each process.",
-            f"four processes beside an array of {1000 * scan_mib:.0f} MiB: {added_by_processes:+.0f} MiB, "
+            f"four processes and an array of {1000 * scan_mib:.0f} MiB: {added_by_processes:+.0f} MiB, "
             f"where four copies would be {copies_mib:+.0f} MiB",
-            "true" if added_by_processes > 0.8 * copies_mib else "false: a forked process shares what nobody writes to",
+            "true"
+            if added_by_processes > 0.8 * copies_mib
+            else "false: forked processes share pages until one writes to them",
         ),
         (
             "workers and use_multiprocessing are arguments of fit.",
@@ -927,15 +574,15 @@ notebook.claims(
 )
 
 # %% [markdown]
-# A forked process shares every page with its parent until one of them writes to it. Nobody writes to that array. Where
-# processes are not forked, as on Windows and macOS, and by default on Linux from Python 3.14 on, the data set is packed
-# up and sent to each, and then the claim holds. With names in it there is little to send.
+# A forked process shares every page with its parent until one of them writes to it. Nobody writes to that array. On
+# Windows and macOS, and by default on Linux from Python 3.14 on, processes are not forked. There each process gets a
+# pickled copy of the data set, and the claim holds. A data set of names is quick to send.
 
 # %% [markdown]
 # ## Your turn
 #
 # Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
-# a class, as `folder/<class 0..9>/*.jpg`. Feed them to a model with a `PyDataset` or a generator, and return the
+# per class, as `folder/<class 0..9>/*.jpg`. Feed them to a model with a `PyDataset` or a generator, and return the
 # trained model.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
@@ -1005,13 +652,51 @@ def train(folder):
     # END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# Between two batches, `Scans` holds {{train_count}} paths and nothing else. `__getitem__` reads 32 scans into a new
+# array, and that array is free again after the step. The pixels stay bytes until they reach the `Rescaling` layer, so
+# even a batch is small. The list at the start of the lab would hold all scans as floats.
+
+# %% tags=["solution"]
+from course_utils import labs
+
+lab = labs.get("03")
+scan_mib = lab.image_size**2 * 3 / 2**20
+rows = {
+    "a batch of bytes": 32 * scan_mib,
+    "all scans as bytes": lab.train_count * scan_mib,
+    "all scans as float32": 4 * lab.train_count * scan_mib,
+}
+for name, size in rows.items():
+    print(f"{name:<24}{size:6.1f} MiB")
+
+# %% [markdown] tags=["solution"]
+# The rest of the peak is the training: the model's graph, and the activations of a batch. `AveragePooling2D(2)` comes
+# first, so the convolutions see a quarter of the pixels. `random.shuffle` in `on_epoch_end` mixes the classes within
+# each batch, and without that the accuracy stays below the floor.
+#
+# ## What else would pass
+#
+# - A generator that loops forever over shuffled names, with `steps_per_epoch` set to the number of batches. It needs
+#   the same memory. You count the steps yourself.
+# - `keras.utils.image_dataset_from_directory(folder, image_size=(96, 96), batch_size=32)`. It is one line and shuffles
+#   the names. Its batches are floats, four times as large as a batch of bytes, and it keeps a few of them.
+# - `np.memmap`: write the scans to a file once, in random order, and cut batches out of it. The file costs disk space,
+#   but its pages do not count as memory that you need.
+# - `Scans(paths, workers=2, max_queue_size=4)`. Each place in the queue costs one more batch, and a batch of bytes is
+#   small. With `use_multiprocessing=True` it is different: each process has memory of its own, and two of them can
+#   already exceed the budget.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - A `yield` saves nothing by itself. What a generator collects before it, or a data set in `__init__`, is in memory.
+# - A `yield` saves nothing by itself. Everything that a generator collects before it is in memory, and so is everything
+#   that a data set reads in `__init__`.
 # - Hold names, shuffle names, read a batch when it is asked for.
-# - A generator is used up after one epoch. Let it loop for ever and say `steps_per_epoch`, or write a `PyDataset`.
-# - `fit` shuffles the order of the batches of a `PyDataset`, and no more than that.
+# - A generator is used up after one epoch. Let it loop forever and set `steps_per_epoch`, or write a `PyDataset`.
+# - `fit` shuffles the order of the batches of a `PyDataset`, and nothing else.
 # - A place in the queue costs a batch, and a process costs more than a thread. Add workers only when the model waits.
 # - Validate on a `PyDataset`, so that each epoch is measured on the same scans.
 #
@@ -1024,15 +709,15 @@ def train(folder):
 #
 # **1. A `PyDataset` opens all pictures in `__init__` and cuts batches out of them later. What does it hold?**
 #
-# - [ ] One batch, since it is asked for one at a time :: It hands over one batch. What it made in `__init__` stays.
+# - [ ] One batch, since it is asked for one at a time :: It hands over one batch. The pictures from `__init__` stay.
 # - [x] All pictures, for as long as it lives :: Whatever `__init__` stores in `self` is in memory. Store names there.
 # - [ ] Ten batches, the size of the queue :: Without workers there is no such queue, and the pictures come on top.
 #
 # **2. The loss of the first epoch falls nicely. From the second on, epochs take no time at all. What happened?**
 #
-# - [x] The generator is used up :: Keras has only the two batches left that it took out to learn their shape.
+# - [x] The generator is used up :: Keras has only the two batches left that it took to learn the shape.
 # - [ ] The pictures are cached now :: Nothing of a generator is cached, apart from its first two batches.
-# - [ ] Training has converged :: `fit` goes on with an epoch whether or not there is something to learn.
+# - [ ] Training has converged :: `fit` continues with an epoch whether or not there is something to learn.
 #
 # **3. Which change makes training both small and well shuffled?**
 #

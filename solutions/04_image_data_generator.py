@@ -19,8 +19,8 @@
 # %% [markdown]
 # ## The pictures
 #
-# You train on neat scans and are tested on careless ones: slanted, turned, smaller and off the middle. That is what
-# augmentation is for. You have no careless scans to train on, so you make some out of the neat ones while you train.
+# You train on neat scans and are tested on careless ones: slanted, turned, smaller and off the middle. That is the
+# purpose of augmentation. You have no careless scans to train on, so you make some from the neat ones while you train.
 
 # %% mystnb={"image": {"alt": "Two strips of the digits 0 to 9: neat ones above, slanted and shifted ones below."}}
 from IPython.display import display
@@ -38,37 +38,31 @@ for row, folder in enumerate(folders):
         strips.paste(Image.open(sorted(folder.glob(f"{digit}/*.jpg"))[2]), (digit * 96, row * 96))
 display(strips)
 
-# %% [markdown] tags=["predict"]
-# ## Predict
-#
-# The cell below loads 3,000 scans of 96 x 96 pixels, and does it well: as bytes, in one array. Then it makes a
-# generator, lets it learn the mean of the pixels with `fit`, and asks it for batches with `flow`.
-#
-# A generator makes one batch at a time. So how much memory will this need at its peak? Write your number in MiB after
-# `--predict`, in place of the 100 that stands there.
-
 # %% [markdown]
-# ## Crash
+# Every sandboxed cell starts in an empty process. To keep the cells of this lab short, the parts that they share have a
+# name, which you give with `--name`. A cell with `--after NAME` first runs the cell of that name in its own process, so
+# it knows all its variables. The memory counts as usual; output and values are not shown a second time.
+#
+# Here are the first three: the imports, a small model, and all 3,000 scans in one array. The array is made well: its
+# numbers are bytes.
 
-# %% tags=["crash"]
-# %%sandbox --budget 256 --predict 100 --into crash
+# %%
+# %%sandbox --budget 256 --name basics
+import time
+
 import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from course_utils import scans
+from course_utils.sandbox.inside import report
 
-paths = sorted(scans.load("train", count=3000, size=96).glob("*/*.jpg"))
-x = np.empty((len(paths), 96, 96, 3), dtype="uint8")
-for index, path in enumerate(paths):
-    x[index] = Image.open(path)
-y = np.array([int(path.parent.name) for path in paths])
+ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
+folder = scans.load("train", count=3000, size=96)
 
-generator = tf.keras.preprocessing.image.ImageDataGenerator(featurewise_center=True, shear_range=15, zoom_range=0.2)
-generator.fit(x)
-batches = generator.flow(x, y, batch_size=32)
-
+# %%
+# %%sandbox --budget 256 --name model --after basics
 model = keras.Sequential(
     [
         keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
@@ -77,10 +71,36 @@ model = keras.Sequential(
     ]
 )
 model.compile("adam", "sparse_categorical_crossentropy")
+
+# %%
+# %%sandbox --budget 256 --name pictures --after basics
+paths = sorted(folder.glob("*/*.jpg"))
+x = np.empty((len(paths), 96, 96, 3), dtype="uint8")
+for index, path in enumerate(paths):
+    x[index] = Image.open(path)
+y = np.array([int(path.parent.name) for path in paths])
+
+# %% [markdown] tags=["predict"]
+# ## Predict
+#
+# The cell below starts with that array of 3,000 scans of 96 x 96 pixels. It makes a generator, lets it learn the mean
+# of the pixels with `fit`, and asks it for batches with `flow`.
+#
+# A generator makes one batch at a time. So how much memory will this need at its peak? Write your number in MiB after
+# `--predict`, in place of the 100 that stands there.
+
+# %% [markdown]
+# ## Crash
+
+# %% tags=["crash"]
+# %%sandbox --budget 256 --predict 100 --into crash --after pictures,model
+generator = ImageDataGenerator(featurewise_center=True, shear_range=15, zoom_range=0.2)
+generator.fit(x)
+batches = generator.flow(x, y, batch_size=32)
 history = model.fit(batches, verbose=0)
 
 # %% [markdown]
-# The bytes fitted. `generator.fit(x)`, which trains nothing and only takes a mean, did not.
+# The bytes fit the budget. `generator.fit(x)`, which trains nothing and only takes a mean, does not.
 
 # %% [markdown]
 # ## Explain
@@ -88,38 +108,13 @@ history = model.fit(batches, verbose=0)
 # Here are the same lines with more room and without the training: `fit` alone first, then `flow` alone.
 
 # %% tags=["explain"]
-# %%sandbox --budget 1024 --into fitted
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=3000, size=96).glob("*/*.jpg"))
-x = np.empty((len(paths), 96, 96, 3), dtype="uint8")
-for index, path in enumerate(paths):
-    x[index] = Image.open(path)
-y = np.array([int(path.parent.name) for path in paths])
-
-generator = tf.keras.preprocessing.image.ImageDataGenerator(featurewise_center=True, shear_range=15, zoom_range=0.2)
+# %%sandbox --budget 1024 --into fitted --after pictures
+generator = ImageDataGenerator(featurewise_center=True, shear_range=15, zoom_range=0.2)
 generator.fit(x)
 
 # %% tags=["explain"]
-# %%sandbox --budget 1024 --into flowing
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=3000, size=96).glob("*/*.jpg"))
-x = np.empty((len(paths), 96, 96, 3), dtype="uint8")
-for index, path in enumerate(paths):
-    x[index] = Image.open(path)
-y = np.array([int(path.parent.name) for path in paths])
-
-generator = tf.keras.preprocessing.image.ImageDataGenerator(shear_range=15, zoom_range=0.2)
+# %%sandbox --budget 1024 --into flowing --after pictures
+generator = ImageDataGenerator(shear_range=15, zoom_range=0.2)
 batches = generator.flow(x, y, batch_size=32)
 report(dtype=batches.x.dtype.name, same_array=bool(np.shares_memory(batches.x, x)))
 
@@ -127,7 +122,7 @@ report(dtype=batches.x.dtype.name, same_array=bool(np.shares_memory(batches.x, x
 # Both methods begin with the same step: they turn your array into `float32`, four times its size as bytes. Then
 #
 # - `fit` copies that once more, since it subtracts the mean in place, and drops both copies when it returns;
-# - `flow` keeps its copy as `batches.x` for as long as the generator lives.
+# - `flow` keeps its copy as `batches.x` for as long as the generator exists.
 
 # %% tags=["explain"]
 pixels = 3000 * 96 * 96 * 3
@@ -137,11 +132,11 @@ for name, expected, measured in [
     ("flow: bytes + float32", as_bytes + as_floats, flowing.peak_mib),
 ]:
     difference = 100 * (measured - expected) / expected
-    print(f"{name:<32} expected {expected:6.1f} MiB, measured {measured:6.1f} MiB ({difference:+.1f} %)")
+    print(f"{name:<32} expected {expected:6.1f} MiB, measured {measured:6.1f} MiB ({difference:+.1f}%)")
 print(f"flow keeps {flowing.values['dtype']}; the same array as x: {flowing.values['same_array']}.")
 
 # %% [markdown]
-# So the class is a generator for the augmented pictures only. What it makes them from lies in memory, as floats.
+# So the class generates only the augmented pictures one batch at a time. Their originals are all in memory, as floats.
 
 # %% [markdown]
 # ## Fix it, step by step
@@ -155,34 +150,11 @@ print(f"flow keeps {flowing.values['dtype']}; the same array as x: {flowing.valu
 # still makes its copy.
 
 # %%
-# %%sandbox --budget 1024 --into sample
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=3000, size=96).glob("*/*.jpg"))
-x = np.empty((len(paths), 96, 96, 3), dtype="uint8")
-for index, path in enumerate(paths):
-    x[index] = Image.open(path)
-y = np.array([int(path.parent.name) for path in paths])
-
-generator = tf.keras.preprocessing.image.ImageDataGenerator(featurewise_center=True, shear_range=15, zoom_range=0.2)
+# %%sandbox --budget 1024 --into sample --after pictures,model
+generator = ImageDataGenerator(featurewise_center=True, shear_range=15, zoom_range=0.2)
 generator.fit(x[::30])
 report(mean_off_by=round(float(np.abs(generator.mean.ravel() - x.mean(axis=(0, 1, 2))).max()), 2))
 batches = generator.flow(x, y, batch_size=32)
-
-model = keras.Sequential(
-    [
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(batches, steps_per_epoch=10, verbose=0)
 
 # %% [markdown]
@@ -192,53 +164,31 @@ history = model.fit(batches, steps_per_epoch=10, verbose=0)
 # share of each class's files aside.
 #
 # Mind the split: a generator augments *both* its subsets. So make a second one with the same split and no
-# augmentation, and take the validation scans from that. The shares agree, since they go by file name: `in_both` counts
-# the files that are in both subsets, and should be 0.
+# augmentation, and take the validation scans from that. The two agree on the shares, since they go by file name:
+# `in_both` counts the files that are in both subsets, and should be 0.
 
 # %%
-# %%sandbox --budget 1024 --into from_directory
-import keras
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-folder = scans.load("train", count=3000, size=96)
+# %%sandbox --budget 1024 --into from_directory --after model
 options = {"target_size": (96, 96), "batch_size": 32, "class_mode": "sparse", "seed": 0}
-ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
 augmenting = ImageDataGenerator(rescale=1 / 255, shear_range=15, zoom_range=0.2, validation_split=0.2)
 training = augmenting.flow_from_directory(folder, subset="training", **options)
 plain = ImageDataGenerator(rescale=1 / 255, validation_split=0.2)
 validation = plain.flow_from_directory(folder, subset="validation", shuffle=False, **options)
 report(in_both=len(set(training.filepaths) & set(validation.filepaths)))
-
-model = keras.Sequential(
-    [
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(training, steps_per_epoch=10, validation_data=validation, validation_steps=5, verbose=0)
 
 # %% [markdown]
 # ### Step 3: `image_dataset_from_directory` and layers
 #
-# TensorFlow's documentation advises against `ImageDataGenerator` in new code and points to this pair. Loading is a
-# `tf.data` pipeline. Each augmentation is a layer, and the layers run inside the pipeline, on a batch at a time.
-# `Rescaling` goes into the model, where it also serves whoever uses the model later.
+# TensorFlow's documentation advises against `ImageDataGenerator` in new code and recommends this pair. Loading is a
+# `tf.data` pipeline. Each augmentation is a layer, and the layers run inside the pipeline, on one batch at a time.
+# `Rescaling` goes into the model, so everyone who uses the model later has it too.
 #
-# Called by themselves, as here, random layers augment by default; `training=True` says so aloud. Put inside a model
-# instead, they work in `fit` and rest in `predict`.
+# Called by themselves, as here, random layers augment by default; `training=True` makes that explicit. Inside a model
+# they augment in `fit` and do nothing in `predict`.
 
 # %%
-# %%sandbox --budget 1024 --into layers
-import keras
-
-from course_utils import scans
-
-folder = scans.load("train", count=3000, size=96)
+# %%sandbox --budget 1024 --into layers --after model
 options = {"image_size": (96, 96), "batch_size": 32, "seed": 0, "validation_split": 0.2, "verbose": False}
 training = keras.utils.image_dataset_from_directory(folder, subset="training", **options)
 validation = keras.utils.image_dataset_from_directory(folder, subset="validation", **options)
@@ -250,14 +200,7 @@ augment = keras.Sequential(
 )
 training = training.map(lambda images, labels: (augment(images, training=True), labels)).prefetch(1)
 
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
+model = keras.Sequential([keras.layers.Rescaling(1 / 255), *model.layers])
 model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(training.take(10), validation_data=validation.take(5), verbose=0)
 
@@ -272,104 +215,59 @@ print(f"Within the 256 MiB of the crash: {', '.join(fits)}.")
 # %% [markdown]
 # ## Side by side
 #
-# Memory is one of three things that you choose by. The next three cells train the same model for two epochs: without
-# augmentation, with `ImageDataGenerator`, and with layers. Each reports how many pictures a second it trained on, and
-# its accuracy on 500 *distorted* scans of other handwriting.
+# Memory is one of three things that decide. The next cells train the same model for two epochs: without augmentation,
+# with `ImageDataGenerator`, and with layers. The function that they share reports how many pictures per second it
+# trained on, and its accuracy on 500 *distorted* scans of other handwriting.
 #
 # The pictures are read at 48 x 48 pixels, a quarter of the pixels, which is enough to tell a digit. The model begins
 # with a `Resizing` layer, so it takes scans of any size.
 
+
 # %%
-# %%sandbox --budget 1024 --into no_augmentation
-import time
+# %%sandbox --budget 256 --name comparing --after basics
+def train_and_report(training):
+    model = keras.Sequential(
+        [
+            keras.layers.Resizing(48, 48),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    rate = keras.optimizers.schedules.CosineDecay(0.005, 2 * 94)
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    start = time.perf_counter()
+    model.fit(training, epochs=2, verbose=0)
+    seconds = time.perf_counter() - start
 
-import keras
+    distorted = scans.load("validation", count=500, size=96, distorted=True)
+    distorted = keras.utils.image_dataset_from_directory(distorted, image_size=(48, 48), verbose=False)
+    accuracy = model.evaluate(distorted, verbose=0)[1]
+    report(pictures_per_second=round(2 * 3000 / seconds), accuracy=round(accuracy, 3))
 
-from course_utils import scans
-from course_utils.sandbox.inside import report
 
 keras.utils.set_random_seed(0)
-folder = scans.load("train", count=3000, size=96)
+
+# %%
+# %%sandbox --budget 1024 --into no_augmentation --after comparing
 training = keras.utils.image_dataset_from_directory(folder, image_size=(48, 48), seed=0, verbose=False)
-
-model = keras.Sequential(
-    [
-        keras.layers.Resizing(48, 48),
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.Conv2D(32, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-rate = keras.optimizers.schedules.CosineDecay(0.005, 2 * 94)
-model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-start = time.perf_counter()
-history = model.fit(training, epochs=2, verbose=0)
-seconds = time.perf_counter() - start
-
-folder = scans.load("validation", count=500, size=96, distorted=True)
-distorted = keras.utils.image_dataset_from_directory(folder, image_size=(48, 48), verbose=False)
-accuracy = model.evaluate(distorted, verbose=0)[1]
-report(pictures_per_second=round(2 * 3000 / seconds), accuracy=round(accuracy, 3))
+train_and_report(training)
 
 # %%
-# %%sandbox --budget 1024 --into with_generator
-import time
-
-import keras
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-keras.utils.set_random_seed(0)
-folder = scans.load("train", count=3000, size=96)
-generator = tf.keras.preprocessing.image.ImageDataGenerator(shear_range=15, rotation_range=10, zoom_range=(0.95, 1.3))
+# %%sandbox --budget 1024 --into with_generator --after comparing
+generator = ImageDataGenerator(shear_range=15, rotation_range=10, zoom_range=(0.95, 1.3))
 training = generator.flow_from_directory(folder, target_size=(48, 48), batch_size=32, class_mode="sparse", seed=0)
-
-model = keras.Sequential(
-    [
-        keras.layers.Resizing(48, 48),
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.Conv2D(32, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-rate = keras.optimizers.schedules.CosineDecay(0.005, 2 * 94)
-model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-start = time.perf_counter()
-history = model.fit(training, epochs=2, verbose=0)
-seconds = time.perf_counter() - start
-
-folder = scans.load("validation", count=500, size=96, distorted=True)
-distorted = keras.utils.image_dataset_from_directory(folder, image_size=(48, 48), verbose=False)
-accuracy = model.evaluate(distorted, verbose=0)[1]
-report(pictures_per_second=round(2 * 3000 / seconds), accuracy=round(accuracy, 3))
+train_and_report(training)
 
 # %%
-# %%sandbox --budget 1024 --into with_layers
-import time
-
-import keras
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-keras.utils.set_random_seed(0)
-folder = scans.load("train", count=3000, size=96)
+# %%sandbox --budget 1024 --into with_layers --after comparing
 training = keras.utils.image_dataset_from_directory(folder, image_size=(48, 48), seed=0, verbose=False)
 augment = keras.Sequential(
     [
@@ -379,32 +277,7 @@ augment = keras.Sequential(
     ]
 )
 training = training.map(lambda images, labels: (augment(images, training=True), labels)).prefetch(1)
-
-model = keras.Sequential(
-    [
-        keras.layers.Resizing(48, 48),
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.Conv2D(32, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-rate = keras.optimizers.schedules.CosineDecay(0.005, 2 * 94)
-model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-start = time.perf_counter()
-history = model.fit(training, epochs=2, verbose=0)
-seconds = time.perf_counter() - start
-
-folder = scans.load("validation", count=500, size=96, distorted=True)
-distorted = keras.utils.image_dataset_from_directory(folder, image_size=(48, 48), verbose=False)
-accuracy = model.evaluate(distorted, verbose=0)[1]
-report(pictures_per_second=round(2 * 3000 / seconds), accuracy=round(accuracy, 3))
+train_and_report(training)
 
 # %%
 notebook.compare(
@@ -420,62 +293,23 @@ notebook.compare(
 # %% [markdown]
 # ## What people say
 #
-# Two more cells, for two more remedies that you will read about: delete the array once `flow` has it, and leave
-# `target_size` to its default.
+# You will read about two more remedies: delete the array once `flow` has it, and leave out `target_size`.
 
 # %%
-# %%sandbox --budget 1024 --into deleted
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=3000, size=96).glob("*/*.jpg"))
-x = np.empty((len(paths), 96, 96, 3), dtype="uint8")
-for index, path in enumerate(paths):
-    x[index] = Image.open(path)
-y = np.array([int(path.parent.name) for path in paths])
-
-generator = tf.keras.preprocessing.image.ImageDataGenerator(shear_range=15, zoom_range=0.2)
+# %%sandbox --budget 1024 --into deleted --after pictures,model
+generator = ImageDataGenerator(shear_range=15, zoom_range=0.2)
 batches = generator.flow(x, y, batch_size=32)
 del x
-
-model = keras.Sequential(
-    [
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(batches, steps_per_epoch=10, verbose=0)
 
 # %%
-# %%sandbox --budget 1024 --into default_size
-import keras
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-folder = scans.load("train", count=3000, size=96)
-generator = tf.keras.preprocessing.image.ImageDataGenerator(rescale=1 / 255, shear_range=15, zoom_range=0.2)
+# %%sandbox --budget 1024 --into default_size --after model
+generator = ImageDataGenerator(rescale=1 / 255, shear_range=15, zoom_range=0.2)
 training = generator.flow_from_directory(folder, batch_size=32, class_mode="sparse", seed=0)
 report(
     picture=" x ".join(str(side) for side in training.image_shape[:2]),
     new_name=hasattr(keras.preprocessing.image, "ImageDataGenerator"),
 )
-
-model = keras.Sequential(
-    [
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(training, steps_per_epoch=3, verbose=0)
 
 # %% tags=["claims"]
@@ -497,7 +331,7 @@ notebook.claims(
         ),
         (
             "Augmentation makes the data set larger, so it needs more memory.",
-            f"{added_by_augmentation:+.0f} MiB at the peak, beside a float32 data set of {as_floats:.0f} MiB",
+            f"{added_by_augmentation:+.0f} MiB at the peak, where a float32 data set has {as_floats:.0f} MiB",
             "false" if added_by_augmentation < 0.25 * as_floats else "half true",
         ),
         (
@@ -513,14 +347,14 @@ notebook.claims(
         ),
         (
             "The layers are faster than ImageDataGenerator.",
-            f"{speed:.1f} times as many pictures a second",
-            "depends: on cores, and on what you augment" if speed > 0.8 else "false",
+            f"{speed:.1f} times as many pictures per second",
+            "depends: on the cores, and on the augmentation" if speed > 0.8 else "false",
         ),
         (
             "Keras 3 has no ImageDataGenerator any more.",
             f"keras.preprocessing.image has it: {default_size.values['new_name']}; "
-            f"the cell above got it from tf.keras and {default_size.status}",
-            "false" if default_size.values["new_name"] else "half true: it is left under tf.keras, deprecated",
+            f"the cell above uses that of tf.keras and {default_size.status}",
+            "false" if default_size.values["new_name"] else "half true: it is still in tf.keras, deprecated",
         ),
     ]
 )
@@ -529,7 +363,7 @@ notebook.claims(
 # ## Your turn
 #
 # Write `train(folder)`. The folder holds {{train_count}} neat scans of {{image_size}} x {{image_size}} pixels in one
-# folder a class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model.
+# folder per class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} *distorted* scans that you do not have. Without augmentation
@@ -584,16 +418,44 @@ def train(folder):
     # END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# `image_dataset_from_directory` holds {{train_count}} file names and a few batches. The augmentation makes new pictures
+# from one batch, and they are free again after the step. Reading at 48 x 48 pixels makes each batch a quarter as large.
+
+# %% tags=["solution"]
+from course_utils import labs
+
+lab = labs.get("04")
+batch_mib = 32 * 48 * 48 * 3 * 4 / 2**20
+bytes_mib = lab.train_count * lab.image_size**2 * 3 / 2**20
+print(f"A batch at 48 x 48 pixels as float32: {batch_mib:.1f} MiB")
+print(f"All scans as bytes: {bytes_mib:.0f} MiB")
+print(f"The copy of them that flow keeps: {4 * bytes_mib:.0f} MiB")
+
+# %% [markdown] tags=["solution"]
+# Shear, rotation and zoom repeat the ways in which the hidden scans differ from yours, so the model has seen such
+# pictures. The learning rate falls to zero along a cosine, which makes the last steps small and the result steady.
+#
+# ## What else would pass
+#
+# - `ImageDataGenerator` with `flow_from_directory` and `target_size=(48, 48)`. It holds names and a batch as well, so
+#   the memory is about the same. It runs Python code for each picture, so it is slower where there are few cores.
+# - The augmentation layers inside the model, after `Resizing`. They work in `fit` and do nothing in `predict`. They
+#   are then part of the training step instead of running at the same time.
+# - A `RandomTranslation` in addition. It costs no memory worth mentioning, and some time.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
 # - `flow(x)` keeps the whole array as `float32`. `fit(x)` makes one more copy while it runs. Neither is needed.
 # - `flow_from_directory` holds file names and one batch. Give it a `target_size`, and take validation pictures from a
 #   second generator that does not augment.
-# - `image_dataset_from_directory` with layers does the same, is not deprecated, and runs beside the training step.
+# - `image_dataset_from_directory` with layers does the same, is not deprecated, and runs during the training step.
 # - Augmentation makes pictures one batch at a time. It costs time, not memory.
-# - What the generator does to pixels, whoever uses the model must do too. What a layer inside the model does goes with
-#   the model.
+# - Everyone who uses the model must do to pixels the same as the generator did. A layer inside the model goes with the
+#   model.
 #
 # To remember: {{takeaway}}
 
@@ -604,14 +466,14 @@ def train(folder):
 #
 # **1. `x` holds 1 GB of pixels as `uint8`. How much does the process hold after `generator.flow(x, y)`?**
 #
-# - [ ] 1 GB and a batch :: That is what `flow_from_directory` would need, without the 1 GB.
+# - [ ] 1 GB and a batch :: The array is already 1 GB, and the generator makes a copy.
 # - [ ] 2 GB :: The copy is not made of bytes.
-# - [x] 5 GB :: The bytes that you still hold, and a `float32` copy of four times that.
+# - [x] 5 GB :: The bytes that you still hold, and a `float32` copy of four times their size.
 #
 # **2. Why does `generator.fit(x)` need more memory than `generator.flow(x, y)`?**
 #
-# - [x] It converts to `float32` and then copies that array, to change it in place :: Both copies are alive at once,
-#   beside your own.
+# - [x] It converts to `float32` and then copies that array, to change it in place :: Both copies exist at once,
+#   next to your own.
 # - [ ] It trains the model on all pictures at once :: It trains nothing. It takes the mean and the like.
 # - [ ] It keeps augmented pictures :: Not unless you ask for it with `augment=True`, and then it needs more again.
 #

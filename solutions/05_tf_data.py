@@ -1,15 +1,16 @@
 # %% [markdown]
 # # Pipelines with tf.data
 #
-# `tf.data` can feed a model from files in a few megabytes. Written the way most people write it, it holds the data
-# set three times. In this lab you crash the usual version, and turn it step by step into one that is small and fast.
+# `tf.data` can feed a model from files in a few megabytes of memory. Written the way most people write it, it holds the
+# data set three times. In this lab you crash the usual version, then turn it step by step into one that is small and
+# fast.
 #
 # **Objectives**
 #
 # - Say what each stage of a pipeline keeps in memory: `from_tensor_slices`, `shuffle`, `cache`, `prefetch`.
 # - Put the stages in an order that is right, small and fast.
 # - Shuffle names instead of pictures, cache bytes instead of floats, and read TFRecord shards.
-# - Get back the shape that a `py_function` loses.
+# - Restore the shape that a `py_function` loses.
 #
 # **Prerequisites**
 #
@@ -29,6 +30,47 @@ array_mib = 1000 * 96 * 96 * 3 * 4 / 2**20
 files_mib = sum(path.stat().st_size for path in folder.glob("*/*.jpg")) / 2**20
 print(f"float32 array: {array_mib:.1f} MiB; as bytes: {array_mib / 4:.1f} MiB; JPEG files: {files_mib:.1f} MiB")
 
+# %% [markdown]
+# Every sandboxed cell starts in an empty process. To keep the cells of this lab short, the parts that they share have a
+# name, which you give with `--name`. A cell with `--after NAME` first runs the cell of that name in its own process, so
+# it knows all its variables. The memory counts as usual; output and values are not shown a second time.
+#
+# The first shared cell has the imports, the file names and a small model.
+
+# %%
+# %%sandbox --budget 256 --name basics
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
+names = [str(path) for path in paths]
+labels = [int(path.parent.name) for path in paths]
+model = keras.Sequential(
+    [
+        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+model.compile("adam", "sparse_categorical_crossentropy")
+
+# %% [markdown]
+# The second one reads all the scans into the array.
+
+# %%
+# %%sandbox --budget 256 --name pictures --after basics
+x = np.empty((len(paths), 96, 96, 3), dtype="float32")
+for index, path in enumerate(paths):
+    x[index] = np.asarray(Image.open(path), dtype="float32") / 255
+y = np.array(labels)
+
 # %% [markdown] tags=["predict"]
 # ## Predict
 #
@@ -41,29 +83,8 @@ print(f"float32 array: {array_mib:.1f} MiB; as bytes: {array_mib / 4:.1f} MiB; J
 # ## Crash
 
 # %% tags=["crash"]
-# %%sandbox --budget 256 --predict 110 --into crash
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-x = np.empty((len(paths), 96, 96, 3), dtype="float32")
-for index, path in enumerate(paths):
-    x[index] = np.asarray(Image.open(path), dtype="float32") / 255
-y = np.array([int(path.parent.name) for path in paths])
+# %%sandbox --budget 256 --predict 110 --into crash --after pictures
 dataset = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x)).batch(32).prefetch(tf.data.AUTOTUNE)
-
-model = keras.Sequential(
-    [
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(dataset, verbose=0)
 
 # %% [markdown]
@@ -75,18 +96,7 @@ history = model.fit(dataset, verbose=0)
 # Give the same pipeline more room, and run through it once without a model.
 
 # %% tags=["explain"]
-# %%sandbox --budget 512 --into slices
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-x = np.empty((len(paths), 96, 96, 3), dtype="float32")
-for index, path in enumerate(paths):
-    x[index] = np.asarray(Image.open(path), dtype="float32") / 255
-y = np.array([int(path.parent.name) for path in paths])
+# %%sandbox --budget 512 --into slices --after pictures
 dataset = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x)).batch(32).prefetch(tf.data.AUTOTUNE)
 for _batch in dataset:
     pass
@@ -102,27 +112,24 @@ for name, size in rows.items():
 expected = sum(rows.values())
 difference = 100 * (slices.peak_mib - expected) / expected
 print(f"{'expected at the peak':<48}{expected:8.1f} MiB")
-print(f"{'measured':<48}{slices.peak_mib:8.1f} MiB ({difference:+.1f} %)")
+print(f"{'measured':<48}{slices.peak_mib:8.1f} MiB ({difference:+.1f}%)")
 
 # %% [markdown]
-# Look at the curve. It reaches three arrays early as well: while the tensor is made, one more copy lives for a moment.
-# That is where the crash came. Then the shuffle buffer takes the place of that copy.
+# Look at the curve. It reaches three arrays early on as well: while TensorFlow makes the tensor, one more copy exists
+# for a moment. The crash came there. Later the shuffle buffer takes the place of that copy.
 #
-# `from_tensor_slices` does not read your data in slices. It is handed the whole array, copies it, and cuts the slices
+# `from_tensor_slices` does not read your data in slices. It receives the whole array, copies it, and cuts the slices
 # from the copy.
 
 # %% [markdown]
 # ### The 2 GB limit
 #
-# Inside a function that becomes a graph, such as the one that `map` takes, an array is worse than a copy. It is written
-# into the graph as a constant, and a graph holds no constant above 2 GB. The array below is all zeros to which nobody
-# has written, and the system hands out such memory only on use, so it costs nothing.
+# Some functions become a graph, such as the one that `map` takes. Inside them an array is worse than a copy: TensorFlow
+# writes it into the graph as a constant, and a graph holds no constant above 2 GB. The array below is all zeros, and
+# nobody has written to it. The system provides such memory only when it is used, so it costs nothing.
 
 # %%
-# %%sandbox --budget 256 --into graph_limit
-import numpy as np
-import tensorflow as tf
-
+# %%sandbox --budget 256 --into graph_limit --after basics
 pixels = np.zeros((80_000, 96, 96, 3), dtype="uint8")
 print(f"The array has {pixels.nbytes / 1e9:.2f} GB.")
 try:
@@ -136,102 +143,11 @@ except ValueError as error:
 # ### Step 1: names instead of pixels
 #
 # Hand `from_tensor_slices` the file names. They are small, so its copy is small too. `map` decodes a picture when its
-# turn comes. The rest stays as it was: the shuffle buffer still asks for `len(names)` pictures.
+# turn comes. These are the stages from which the next steps build their pipelines:
 
 # %%
-# %%sandbox --budget 512 --into shuffle_pictures
-import tensorflow as tf
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-labels = [int(path.parent.name) for path in paths]
-
-
-def load(name, label):
-    pixels = tf.io.decode_jpeg(tf.io.read_file(name), channels=3)
-    return tf.cast(pixels, tf.float32) / 255, label
-
-
-dataset = tf.data.Dataset.from_tensor_slices((names, labels)).map(load).shuffle(len(names)).batch(32)
-for _batch in dataset:
-    pass
-
-# %% [markdown]
-# ### Step 2: shuffle the names
-#
-# A shuffle buffer holds whatever comes before it. Put `shuffle` before `map`, and it holds a thousand names. The order
-# is just as random. `tf.data.Dataset.list_files("folder/*/*.jpg")` does the same in one call: it shuffles the names
-# that it finds, and you take the label out of the path.
-
-# %%
-# %%sandbox --budget 512 --into shuffle_names
-import tensorflow as tf
-
-from course_utils import scans
-
-folder = scans.load("train", count=1000, size=96)
-
-
-def load(name):
-    pixels = tf.io.decode_jpeg(tf.io.read_file(name), channels=3)
-    label = tf.strings.to_number(tf.strings.split(name, "/")[-2], tf.int32)
-    return tf.cast(pixels, tf.float32) / 255, label
-
-
-dataset = tf.data.Dataset.list_files(f"{folder}/*/*.jpg", seed=0).map(load).batch(32)
-for _batch in dataset:
-    pass
-
-# %% [markdown]
-# A small buffer after `map` is no way out. The files are sorted by class, and what a buffer of 100 gives out first is
-# one of the first 100. Count how many of the ten classes meet in a batch of 32, with numbers in place of pictures:
-
-# %%
-# %%sandbox --budget 256 --into small_buffer
-import tensorflow as tf
-
-from course_utils.sandbox.inside import report
-
-labels = tf.data.Dataset.range(1000).map(lambda number: number // 100)
-for buffer in (1, 100, 1000):
-    batches = [len(set(batch.numpy())) for batch in labels.shuffle(buffer, seed=0).batch(32)]
-    report(**{f"classes_with_{buffer}": sum(batches) / len(batches)})
-
-# %%
-for name, classes in small_buffer.values.items():
-    print(f"buffer of {name.rpartition('_')[2]:>4}: {classes:4.1f} classes in a batch")
-
-# %% [markdown]
-# The order of the names decides, so shuffle those, and all of them.
-#
-# ### Step 3: the order of the stages, and the speed
-#
-# Memory is solved, so look at the clock. The cell measures how many images a second come out of a plain loop and of
-# four pipelines, the best of four passes each:
-#
-# - `plain_loop`: `load_img` and `img_to_array`, one after the other, stacked into batches;
-# - `one_at_a_time`: step 2, where `map` works on one picture at a time, in TensorFlow's own code;
-# - `parallel`: with `num_parallel_calls`, and `prefetch`, so that the next batch is ready when it is asked for;
-# - `cast_batches`: the cast and the division moved behind `batch`, once for 32 pictures;
-# - `bytes_only`: no cast at all, since the model can begin with a `Rescaling` layer.
-
-# %%
-# %%sandbox --budget 512 --into speed
-import time
-
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-labels = [int(path.parent.name) for path in paths]
-files = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
+# %%sandbox --budget 256 --name stages --after basics
+files = tf.data.Dataset.from_tensor_slices((names, labels))
 
 
 def decode(name, label):
@@ -246,22 +162,79 @@ def load(name, label):
     return scale(*decode(name, label))
 
 
+# %% [markdown]
+# The rest stays as it was: the shuffle buffer still asks for `len(names)` pictures.
+
+# %%
+# %%sandbox --budget 512 --into shuffle_pictures --after stages
+for _batch in files.map(load).shuffle(len(names)).batch(32):
+    pass
+
+# %% [markdown]
+# ### Step 2: shuffle the names
+#
+# A shuffle buffer holds whatever comes before it. Put `shuffle` before `map`, and it holds a thousand names. The order
+# is just as random. `tf.data.Dataset.list_files("folder/*/*.jpg")` does the same in one call: it shuffles the names
+# that it finds, and you take the label out of the path.
+
+# %%
+# %%sandbox --budget 512 --into shuffle_names --after stages
+folder = scans.load("train", count=1000, size=96)
+
+
+def load_by_name(name):
+    return load(name, tf.strings.to_number(tf.strings.split(name, "/")[-2], tf.int32))
+
+
+for _batch in tf.data.Dataset.list_files(f"{folder}/*/*.jpg", seed=0).map(load_by_name).batch(32):
+    pass
+
+# %% [markdown]
+# A small buffer after `map` is no way out. The files are sorted by class, and the first picture out of a buffer of 100
+# is one of the first 100. Count how many of the ten classes meet in a batch of 32, with numbers in place of pictures:
+
+# %%
+# %%sandbox --budget 256 --into small_buffer --after basics
+classes = tf.data.Dataset.range(1000).map(lambda number: number // 100)
+for buffer in (1, 100, 1000):
+    batches = [len(set(batch.numpy())) for batch in classes.shuffle(buffer, seed=0).batch(32)]
+    report(**{f"classes_with_{buffer}": sum(batches) / len(batches)})
+
+# %%
+for name, classes in small_buffer.values.items():
+    print(f"buffer of {name.rpartition('_')[2]:>4}: {classes:4.1f} classes in a batch")
+
+# %% [markdown]
+# The order of the names decides, so shuffle the names, and all of them.
+#
+# ### Step 3: the order of the stages, and the speed
+#
+# Memory is solved, so look at the clock. The cell measures how many images per second come out of a plain loop and of
+# four pipelines. Each makes four passes, and the best one counts:
+#
+# - `plain_loop`: `load_img` and `img_to_array`, one after the other, stacked into batches;
+# - `one_at_a_time`: step 2, where `map` works on one picture at a time, in TensorFlow's own code;
+# - `parallel`: with `num_parallel_calls`, and with `prefetch`, so that the next batch is ready in time;
+# - `cast_batches`: the cast and the division moved after `batch`, once for 32 pictures;
+# - `bytes_only`: no cast at all, since the model can begin with a `Rescaling` layer.
+
+
+# %%
+# %%sandbox --budget 512 --into speed --after stages
 def plain_loop():
     for start in range(0, len(paths), 32):
         batch = [keras.utils.img_to_array(keras.utils.load_img(path)) for path in paths[start : start + 32]]
         yield np.stack(batch) / 255
 
 
+shuffled = files.shuffle(len(names))
+parallel = {"num_parallel_calls": tf.data.AUTOTUNE}
 ways = {
     "plain_loop": plain_loop,
-    "one_at_a_time": files.map(load).batch(32).__iter__,
-    "parallel": files.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2).__iter__,
-    "cast_batches": files.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-    .batch(32)
-    .map(scale, num_parallel_calls=tf.data.AUTOTUNE)
-    .prefetch(2)
-    .__iter__,
-    "bytes_only": files.map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2).__iter__,
+    "one_at_a_time": shuffled.map(load).batch(32).__iter__,
+    "parallel": shuffled.map(load, **parallel).batch(32).prefetch(2).__iter__,
+    "cast_batches": shuffled.map(decode, **parallel).batch(32).map(scale, **parallel).prefetch(2).__iter__,
+    "bytes_only": shuffled.map(decode, **parallel).batch(32).prefetch(2).__iter__,
 }
 best = dict.fromkeys(ways, 0.0)
 for _ in range(4):
@@ -274,205 +247,82 @@ report(**{way: round(rate) for way, rate in best.items()})
 
 # %%
 for way, rate in speed.values.items():
-    print(f"{way:<16}{rate:>8,.0f} images a second, {rate / speed.values['plain_loop']:4.1f} times the plain loop")
+    print(f"{way:<16}{rate:>8,.0f} images per second, {rate / speed.values['plain_loop']:4.1f} times the plain loop")
 
 # %% [markdown]
-# Figures like these depend on the machine and on what else it is doing. Here the loop does nothing with a batch, the
+# Figures like these depend on the machine and on its other work. Here the loop does nothing with a batch, the
 # pictures are small, and there may be only two cores, so reading in parallel may gain nothing. It pays when decoding is
-# heavy and a training step runs meanwhile. The order matters in three more ways:
-# `batch` before `shuffle` shuffles whole batches, `repeat` before `shuffle` mixes epochs, and whatever stands
-# before `cache` is what the cache keeps.
+# heavy and a training step runs at the same time. The order matters in three more ways:
+# `batch` before `shuffle` shuffles whole batches, `repeat` before `shuffle` mixes epochs, and `cache` keeps the result
+# of everything before it.
 #
 # ### Step 4: cache bytes, not floats
 #
 # `cache()` saves the decoding from the second epoch on. It keeps what reaches it: floats if the cast comes first, and
-# a quarter of that if the cast comes behind it. `cache("name")` writes to a file instead. Each cell runs through the
-# data four times, and reports the images that one second of processor time gives in the first epoch and in the best
-# later one. The first cell has no cache, to compare with.
+# a quarter of that if the cast comes after it. `cache("name")` writes to a file instead. The next cells share a
+# function that runs through a data set four times. It reports how many images one second of processor time gives in
+# the first epoch and in the best later one.
+
 
 # %%
-# %%sandbox --budget 512 --into no_cache
-import time
+# %%sandbox --budget 256 --name measuring --after stages
+def measure_epochs(dataset):
+    rates = []
+    for _ in range(4):
+        start = time.process_time()
+        for _batch in dataset:
+            pass
+        rates.append(round(len(names) / (time.process_time() - start)))
+    report(first_epoch=rates[0], later_epochs=max(rates[1:]))
 
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-labels = [int(path.parent.name) for path in paths]
-
-
-def load(name, label):
-    return tf.io.decode_jpeg(tf.io.read_file(name), channels=3), label
-
-
-dataset = tf.data.Dataset.from_tensor_slices((names, labels)).map(load, num_parallel_calls=2).batch(32)
-rates = []
-for _ in range(4):
-    start = time.process_time()
-    for _batch in dataset:
-        pass
-    rates.append(round(len(names) / (time.process_time() - start)))
-report(first_epoch=rates[0], later_epochs=max(rates[1:]))
-
-# %%
-# %%sandbox --budget 512 --into cache_floats
-import time
-
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-labels = [int(path.parent.name) for path in paths]
-
-
-def load(name, label):
-    pixels = tf.io.decode_jpeg(tf.io.read_file(name), channels=3)
-    return tf.cast(pixels, tf.float32) / 255, label
-
-
-dataset = tf.data.Dataset.from_tensor_slices((names, labels)).map(load, num_parallel_calls=2).cache().batch(32)
-rates = []
-for _ in range(4):
-    start = time.process_time()
-    for _batch in dataset:
-        pass
-    rates.append(round(len(names) / (time.process_time() - start)))
-report(first_epoch=rates[0], later_epochs=max(rates[1:]))
-
-# %%
-# %%sandbox --budget 512 --into cache_bytes
-import time
-
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-labels = [int(path.parent.name) for path in paths]
-
-
-def load(name, label):
-    return tf.io.decode_jpeg(tf.io.read_file(name), channels=3), label
-
-
-dataset = tf.data.Dataset.from_tensor_slices((names, labels)).map(load, num_parallel_calls=2).cache().batch(32)
-rates = []
-for _ in range(4):
-    start = time.process_time()
-    for _batch in dataset:
-        pass
-    rates.append(round(len(names) / (time.process_time() - start)))
-report(first_epoch=rates[0], later_epochs=max(rates[1:]))
-
-# %%
-# %%sandbox --budget 512 --into cache_file
-import time
-
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-labels = [int(path.parent.name) for path in paths]
-
-
-def load(name, label):
-    return tf.io.decode_jpeg(tf.io.read_file(name), channels=3), label
-
-
-files = tf.data.Dataset.from_tensor_slices((names, labels))
-dataset = files.map(load, num_parallel_calls=2).cache("decoded").batch(32)
-rates = []
-for _ in range(4):
-    start = time.process_time()
-    for _batch in dataset:
-        pass
-    rates.append(round(len(names) / (time.process_time() - start)))
-report(first_epoch=rates[0], later_epochs=max(rates[1:]))
 
 # %% [markdown]
-# Run through a cached data set to its end before you rely on it: a cache that was filled halfway is not used. And
-# put `shuffle` behind `cache`, or every epoch has the order of the first. A shuffle buffer behind the cache holds
-# references to what the cache holds already.
+# The first cell has no cache, for comparison.
+
+# %%
+# %%sandbox --budget 512 --into no_cache --after measuring
+measure_epochs(files.map(decode, num_parallel_calls=2).batch(32))
+
+# %%
+# %%sandbox --budget 512 --into cache_floats --after measuring
+measure_epochs(files.map(load, num_parallel_calls=2).cache().batch(32))
+
+# %%
+# %%sandbox --budget 512 --into cache_bytes --after measuring
+measure_epochs(files.map(decode, num_parallel_calls=2).cache().batch(32))
+
+# %%
+# %%sandbox --budget 512 --into cache_file --after measuring
+measure_epochs(files.map(decode, num_parallel_calls=2).cache("decoded").batch(32))
+
+# %% [markdown]
+# Run through a cached data set to its end before you rely on it: TensorFlow does not use a cache that is only half
+# full. And put `shuffle` after `cache`, or every epoch has the order of the first. A shuffle buffer after the cache
+# only refers to the elements of the cache.
 #
 # ### Step 5: how far ahead to work
 #
-# `prefetch(n)` keeps up to n finished elements, and behind `batch` an element is a batch. The first two cells differ in
-# that number alone. The loop takes ten milliseconds a batch, as a model would. In the third, `AUTOTUNE` chooses the
-# number, and that of the parallel calls, while it runs. It may take up to half of the free RAM, and
-# `options.autotune.ram_budget` lowers that to a number of bytes that you can afford.
+# `prefetch(n)` keeps up to n finished elements, and after `batch` an element is a batch. The first two cells differ in
+# that number alone. The loop takes ten milliseconds per batch, as a model would. In the third, `AUTOTUNE` chooses that
+# number and the number of parallel calls while it runs. It may take up to half of the free RAM. You can lower that with
+# `options.autotune.ram_budget`, a number of bytes.
 
 # %%
-# %%sandbox --budget 512 --into prefetch_none
-import time
-
-import tensorflow as tf
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-
-
-def load(name):
-    return tf.cast(tf.io.decode_jpeg(tf.io.read_file(name), channels=3), tf.float32) / 255
-
-
-dataset = tf.data.Dataset.from_tensor_slices(names).map(load, num_parallel_calls=2).batch(32)
-for _batch in dataset:
+# %%sandbox --budget 512 --into prefetch_none --after stages
+for _batch in files.map(load, num_parallel_calls=2).batch(32):
     time.sleep(0.01)
 
 # %%
-# %%sandbox --budget 512 --into prefetch_16
-import time
-
-import tensorflow as tf
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-
-
-def load(name):
-    return tf.cast(tf.io.decode_jpeg(tf.io.read_file(name), channels=3), tf.float32) / 255
-
-
-dataset = tf.data.Dataset.from_tensor_slices(names).map(load, num_parallel_calls=2).batch(32).prefetch(16)
-for _batch in dataset:
+# %%sandbox --budget 512 --into prefetch_16 --after stages
+for _batch in files.map(load, num_parallel_calls=2).batch(32).prefetch(16):
     time.sleep(0.01)
 
 # %%
-# %%sandbox --budget 512 --into prefetch_auto
-import time
-
-import tensorflow as tf
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-
-
-def load(name):
-    return tf.cast(tf.io.decode_jpeg(tf.io.read_file(name), channels=3), tf.float32) / 255
-
-
+# %%sandbox --budget 512 --into prefetch_auto --after stages
 options = tf.data.Options()
 options.autotune.ram_budget = 64 * 2**20
-dataset = tf.data.Dataset.from_tensor_slices(names).map(load, num_parallel_calls=tf.data.AUTOTUNE)
-dataset = dataset.batch(32).prefetch(tf.data.AUTOTUNE).with_options(options)
-for _batch in dataset:
+dataset = files.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(tf.data.AUTOTUNE)
+for _batch in dataset.with_options(options):
     time.sleep(0.01)
 
 # %%
@@ -486,20 +336,11 @@ print(f"One batch takes {batch_mib:.1f} MiB, so 16 of them take {16 * batch_mib:
 #
 # A million small files are slow to open, most of all on Drive or over a network. Pack them once into a few large files,
 # with the JPEG bytes as they are. TFRecord is TensorFlow's format for that, one record after another, and each file is
-# called a shard. Readers then take several shards in turn, and shuffling has two parts: the order of
-# the shards, and a small buffer of undecoded records.
+# called a shard. Readers then take several shards in turn. Shuffling has two parts: the order of the shards, and a
+# small buffer of records that are not decoded yet.
 
 # %%
-# %%sandbox --budget 512 --into shards
-import time
-
-import numpy as np
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
+# %%sandbox --budget 512 --into shards --after basics
 np.random.default_rng(0).shuffle(paths)  # once, before they are packed, so that no shard is all of one class
 for shard in range(4):
     with tf.io.TFRecordWriter(f"scans-{shard}.tfrecord") as writer:
@@ -512,7 +353,7 @@ for shard in range(4):
 LAYOUT = {"image": tf.io.FixedLenFeature([], tf.string), "label": tf.io.FixedLenFeature([], tf.int64)}
 
 
-def decode(record):
+def decode_record(record):
     example = tf.io.parse_single_example(record, LAYOUT)
     return tf.io.decode_jpeg(example["image"], channels=3), example["label"]
 
@@ -521,7 +362,7 @@ dataset = (
     tf.data.Dataset.list_files("scans-*.tfrecord")
     .interleave(tf.data.TFRecordDataset, cycle_length=4, num_parallel_calls=tf.data.AUTOTUNE)
     .shuffle(200)
-    .map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    .map(decode_record, num_parallel_calls=tf.data.AUTOTUNE)
     .batch(32)
     .prefetch(2)
 )
@@ -529,85 +370,54 @@ best = 0
 for _ in range(3):
     start = time.perf_counter()
     seen = 0
-    for _images, labels in dataset:
-        seen += len(labels)
+    for _images, batch_labels in dataset:
+        seen += len(batch_labels)
     best = max(best, seen / (time.perf_counter() - start))
 report(images=seen, images_per_second=round(best))
 
 # %% [markdown]
-# Opening a file is cheap on a local disk, so set these figures beside `bytes_only` in step 3 before you pack anything.
-# What shards buy is few large reads, where opening is slow.
+# Opening a file is cheap on a local disk, so compare these figures with `bytes_only` in step 3 before you pack
+# anything. Shards give you a few large reads, which helps where opening a file is slow.
 #
 # ### Step 7: a Python function in the pipeline
 #
-# Sometimes only Python can read a format. `tf.py_function` calls it, and TensorFlow cannot know what comes back: the
-# shape is gone. The model notices.
+# Sometimes only Python can read a format. `tf.py_function` calls Python, but TensorFlow cannot know the shape of the
+# result. The shape is lost, and the model notices.
+
 
 # %%
-# %%sandbox --budget 512 --into lost_shape
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-labels = [int(path.parent.name) for path in paths]
-
-
+# %%sandbox --budget 512 --into lost_shape --after stages
 def read(name):
     return np.asarray(Image.open(name.numpy().decode()))
 
 
-def load(name, label):
+def load_in_python(name, label):
     return tf.py_function(read, [name], tf.uint8), label
 
 
-dataset = tf.data.Dataset.from_tensor_slices((names, labels)).map(load, num_parallel_calls=2).batch(32)
+dataset = files.map(load_in_python, num_parallel_calls=2).batch(32)
 print(dataset.element_spec)
 
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
+model = keras.Sequential([keras.layers.Rescaling(1 / 255), *model.layers])
 model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(dataset, verbose=0)
 
 # %% [markdown]
-# You know the shape, so say it: `set_shape` or `tf.ensure_shape` on what came back, before `batch`. The second one also
-# checks each picture.
+# You know the shape, so state it: call `set_shape` or `tf.ensure_shape` on the result, before `batch`. The second one
+# also checks each picture.
+
 
 # %%
-# %%sandbox --budget 512 --into py_function
-import time
-
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=1000, size=96).glob("*/*.jpg"))
-names = [str(path) for path in paths]
-labels = [int(path.parent.name) for path in paths]
-
-
+# %%sandbox --budget 512 --into py_function --after stages
 def read(name):
     return np.asarray(Image.open(name.numpy().decode()))
 
 
-def load(name, label):
+def load_in_python(name, label):
     return tf.ensure_shape(tf.py_function(read, [name], tf.uint8), (96, 96, 3)), label
 
 
-dataset = tf.data.Dataset.from_tensor_slices((names, labels)).map(load, num_parallel_calls=2).batch(32).prefetch(2)
+dataset = files.map(load_in_python, num_parallel_calls=2).batch(32).prefetch(2)
 print(dataset.element_spec)
 best = 0
 for _ in range(2):
@@ -618,7 +428,7 @@ for _ in range(2):
 report(images_per_second=round(best))
 
 # %% [markdown]
-# ### The steps beside each other
+# ### The steps side by side
 
 # %%
 steps = {
@@ -665,7 +475,7 @@ notebook.claims(
         ),
         (
             "cache(filename) uses no RAM.",
-            f"{more_for_file:+.0f} MiB beside the same pipeline without a cache; in memory "
+            f"{more_for_file:+.0f} MiB compared with the same pipeline without a cache; in memory "
             f"{cache_bytes.peak_mib - no_cache.peak_mib:+.0f} MiB",
             "true" if more_for_file < 2 else "half true: buffers" if more_for_file < array_mib / 4 else "false",
         ),
@@ -686,14 +496,14 @@ notebook.claims(
 # ## Your turn
 #
 # Write `make_dataset(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels, as
-# `folder/<class 0..9>/*.jpg`, and is a `pathlib.Path`. `train` below, which is given, fits a model on what you return:
-# batches of images, pixels from 0 to 255, and labels from 0 to 9.
+# `folder/<class 0..9>/*.jpg`, and is a `pathlib.Path`. Return batches of images with pixels from 0 to 255, and labels
+# from 0 to 9. The function `train` below is given, and fits a model on them.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline, training included. A run is killed at twice that.
-# - **Speed:** for each second of processor time, at least {{speedup}} times the images of a plain loop of `load_img`
-#   and `img_to_array`. The grader runs through both in turn, four times. What else the machine is doing hardly changes
-#   processor time; Python code in the pipeline wastes it. A pipeline below that gets no points, and the card says that
-#   it timed out.
+# - **Speed:** for each second of processor time, at least {{least_speed}} times the images of a plain loop of
+#   `load_img` and `img_to_array`. The grader runs through both in turn, four times. Other programs on the machine
+#   hardly change processor time; Python code in the pipeline wastes it. A pipeline below that gets no points, and the
+#   card says that it timed out.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds for everything.
 #
@@ -745,13 +555,49 @@ def train(folder):
     return model
 
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# A stage holds what reaches it. `shuffle` stands before `map`, so its buffer holds {{train_count}} names with their
+# labels, and not one picture. Pictures exist only from `map` on: those of the batch in the making, of the two batches
+# that `prefetch` keeps ready, and of the batch that the model works on. They are still bytes. The cast to `float32`
+# happens in the model, in its `Rescaling` layer, for one batch at a time.
+
+# %% tags=["solution"]
+from course_utils import labs
+
+lab = labs.get("05")
+scan_mib = lab.image_size**2 * 3 / 2**20
+rows = {
+    "four batches of bytes": 4 * 32 * scan_mib,
+    "all scans as bytes": lab.train_count * scan_mib,
+    "all scans as float32": 4 * lab.train_count * scan_mib,
+}
+for name, size in rows.items():
+    print(f"{name:<24}{size:6.1f} MiB")
+
+# %% [markdown] tags=["solution"]
+# The rest of the peak is the training: the model's graph, and the activations of a batch. No pipeline can save those.
+# Decoding runs in parallel in TensorFlow's own code, so the plain loop in Python is no match for it.
+#
+# ## What else would pass
+#
+# - `tf.data.Dataset.list_files(f"{folder}/*/*.jpg")`, with the label taken out of the path. It shuffles the names
+#   itself, and needs the same memory.
+# - `keras.utils.image_dataset_from_directory(folder, image_size=(64, 64), batch_size=32)`. It is one line. Its batches
+#   are floats, four times as large, but there are only a few of them.
+# - `cache()` after the decoding and before `shuffle`. It costs the second line of the table and saves the decoding in
+#   later epochs. A cache of floats would cost the third line, and that is over the budget.
+# - `cache()` between `tf.io.read_file` and `tf.io.decode_jpeg`. It keeps the files as they are, which costs little, but
+#   it decodes in every epoch.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - `from_tensor_slices` copies what it is given. Give it names.
-# - `shuffle` and `cache` hold what comes before them. Shuffle names, cache bytes, cast afterwards.
+# - `from_tensor_slices` copies its argument. Give it names.
+# - `shuffle` and `cache` hold the elements that reach them. Shuffle names, cache bytes, cast afterwards.
 # - Names, shuffle, parallel `map` with TensorFlow's own decoding, batch, prefetch: in this order.
-# - `prefetch` buys speed with memory. A few batches are enough, and `ram_budget` bounds `AUTOTUNE`.
+# - `prefetch` buys speed with memory. A few batches are enough, and `ram_budget` limits `AUTOTUNE`.
 # - An array inside a mapped function becomes part of the graph, which ends at 2 GB.
 # - Python code in a pipeline loses the shape, and the speed too.
 #
@@ -772,18 +618,18 @@ def train(folder):
 #
 # - [x] After decoding, before the cast :: It keeps bytes, and the cast happens again for each batch, cheaply.
 # - [ ] After the cast, so that it is not repeated :: It keeps floats, which are four times as large.
-# - [ ] At the very end, behind `batch` and `prefetch` :: It keeps floats there, and the same batches every epoch.
+# - [ ] At the very end, after `batch` and `prefetch` :: It keeps floats there, and every epoch gets the same batches.
 #
 # **3. Training has plenty of memory left but the GPU waits. What do you try first?**
 #
-# - [ ] A `py_function` with `num_parallel_calls=16` :: Python runs one thread at a time, so more calls wait for each
-#   other.
+# - [ ] A `py_function` with `num_parallel_calls=16` :: Python runs one thread at a time, so the calls wait for
+#   each other.
 # - [x] `num_parallel_calls` in `map`, and `prefetch` :: Decoding uses all cores, and runs while the model works.
 # - [ ] `shuffle(len(data))` :: It delays the first batch until the buffer is full.
 #
 # **4. "ValueError: as_list() is not defined on an unknown TensorShape". What happened?**
 #
-# - [x] A `py_function` returned a tensor whose shape nobody stated :: `tf.ensure_shape` gives it back.
+# - [x] A `py_function` returned a tensor whose shape nobody stated :: `tf.ensure_shape` restores it.
 # - [ ] A picture has the wrong size :: Then the error names two shapes that differ.
 # - [ ] The batch is too large :: That would be a memory error.
 

@@ -663,11 +663,13 @@ print(f"Outputs of its three convolutions:       {32 * outputs * 4 / 2**20:5.1f}
 # `memory-accuracy.svg`.
 
 # %% mystnb={"image": {"alt": "Peak memory against accuracy: the inherited notebook, its repair, lean answers, yours."}}
+from types import SimpleNamespace
+
 from IPython.display import SVG, display
 
 from course_utils import labs
 from course_utils.notebook.progress import Progress
-from course_utils.reports.scatter import as_svg
+from course_utils.reports.picture import as_svg
 
 lab = labs.get("13")
 asked = {"lab": lab.number, "budget_mib": lab.budget_mib, "floor": lab.floor}
@@ -682,7 +684,7 @@ for name, outcome in shown.items():
 mine = Progress().entry(lab)
 if mine.get("peak_mib"):
     points.append({**mine, **asked, "student": "your answer"})
-display(SVG(as_svg(points)))
+display(SVG(as_svg(SimpleNamespace(**point) for point in points)))
 
 # %% [markdown] tags=["summary"]
 # ## Summary

@@ -5,14 +5,36 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tools import ROOT
+
+if TYPE_CHECKING:
+    from tools.execute import Execution
+
+TRAINED = {"graded", "executed", "site"}
+"""Fixtures that train, or that need the built book, whose notebooks train."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Mark the tests that `make quick` leaves out, and order the tests of the site so that each page is opened once."""
+    for item in items:
+        if TRAINED.intersection(item.fixturenames):
+            item.add_marker("trains")
+    yield  # pytest leaves tests out, and orders them by the position of their parameter
+    order: dict[Any, int] = {}
+
+    def place(item: pytest.Item) -> int:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        return order.setdefault((item.path, parameters.get("visit")), len(order))
+
+    items.sort(key=place)
 
 
 def cannot_be_tested(sentence: str) -> NoReturn:
@@ -47,6 +69,20 @@ def two_at_a_time(
 def program() -> Callable[[str], str]:
     """``program("bwrap")`` returns its path, or skips the test (fails it where CI is set)."""
     return require_program
+
+
+@pytest.fixture(scope="session")
+def executed() -> Callable[[str], Execution]:
+    """``executed("labs/01_...")`` is a notebook as the book has executed it; skips the test where that is outdated."""
+    from tools.execute import find
+
+    def execution(name: str) -> Execution:
+        found = find(ROOT / f"{name}.ipynb")
+        if found is None:
+            cannot_be_tested(f"{name}.ipynb has not been executed as it stands now: run `make book`.")
+        return found
+
+    return execution
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
+from course_utils import labs
 from course_utils.cards.runs import RESULTS
 from course_utils.grading.grade import grade_answer
 from course_utils.grading.submission import read
@@ -219,6 +220,103 @@ def test_figures_are_displayed_after_the_card(notebook: Notebook) -> None:
     assert "FINISHED" in cell.text
 
 
+PICTURES = """%%sandbox --budget 300 --name pictures
+import matplotlib.pyplot as plt
+import numpy as np
+from course_utils.sandbox.inside import report
+
+order = ["pictures"]
+kept = np.ones(80 * 2**20, np.uint8)
+print("eighty MiB of pictures")
+plt.plot([1, 3, 2])
+plt.show()
+report(pictures=7)
+
+def mean(scans):
+    return int(scans.mean()) // len(order[9:])
+"""
+
+
+def test_a_cell_runs_after_named_ones_in_order_and_each_once(notebook: Notebook) -> None:
+    first = notebook.run(PICTURES)
+    assert "eighty MiB" in first.streams["stdout"] and len(first.displays) == 2 and "Pictures: 7" in first.text
+    model = notebook.run("%%sandbox --budget 300 --into model --after pictures\norder.append('model')\nprint(order)\n")
+    assert model.streams["stdout"] == "['pictures', 'model']\n"
+    notebook.run("%%sandbox --budget 300 --name extra --after pictures\norder.append('extra')\n")
+    # model and extra both run after pictures, which is not named here.
+    last = notebook.run("%%sandbox --budget 300 --into last --after model, extra\nprint(order)\n")
+    assert last.streams["stdout"] == "['pictures', 'model', 'extra']\n"
+    assert len(last.displays) == 1 and "Pictures: 7" not in last.text
+    assert "Ran before it: The cells `pictures`, `model` and `extra`, in this order." in last.text
+    assert "<code>pictures</code>" in last.html
+    measured = notebook.run("print(last.peak_mib > 80, last.values, last.figures)").streams["stdout"]
+    assert measured == "True {} []\n"
+
+
+def test_a_text_runs_after_named_cells_as_a_cell_does(notebook: Notebook) -> None:
+    notebook.run("%%sandbox --budget 120 --name factor\nfactor = 6\n")
+    notebook.run("from course_utils import notebook")
+    notebook.run("product = notebook.run('print(7 * factor)', after='factor', budget_mib=120)")
+    assert notebook.run("print(product.stdout)").streams["stdout"] == "42\n\n"
+
+
+def test_a_post_mortem_names_the_earlier_cell_and_its_line(notebook: Notebook) -> None:
+    notebook.run(PICTURES)
+    within = notebook.run("%%sandbox --budget 300 --into dead --after pictures\n\nmean(kept)\n")
+    place, _, source = within.text.splitlines()[2].strip().partition(":  ")
+    assert (place, source) == ("cell pictures, line 14 in mean", "return int(scans.mean()) // len(order[9:])")
+    assert notebook.run("print(dead.where.cell, dead.where.line)").streams["stdout"] == "cell pictures 14\n"
+    here = notebook.run("%%sandbox --budget 300 --after pictures\n\nlarge = np.ones((400, 2**20))\n")
+    assert here.text.splitlines()[2].strip() == "line 3:  large = np.ones((400, 2**20))"
+    assert "`kept`" in here.text
+
+
+def test_an_edited_named_cell_counts_as_it_was_last_run_also_one_that_died(notebook: Notebook) -> None:
+    notebook.run("%%sandbox --budget 120 --name edited\nanswer = 1\n")
+    died = notebook.run("%%sandbox --budget 120 --name edited\nanswer = 2\nraise ValueError('not yet')\n")
+    assert "STOPPED BY AN ERROR" in died.text
+    after_it = notebook.run("%%sandbox --budget 120 --after edited\nprint(answer)\n")
+    assert "cell edited, line 3:  raise ValueError('not yet')" in after_it.text
+    assert after_it.streams["stdout"] == ""
+    notebook.run("%%sandbox --budget 120 --name edited\nanswer = 3\n")
+    assert notebook.run("%%sandbox --budget 120 --after edited\nprint(answer)\n").streams["stdout"] == "3\n"
+
+
+def test_a_cell_that_only_defines_things_gets_one_line(notebook: Notebook) -> None:
+    options = "--name helpers --label 'the helpers'"
+    definition = notebook.run(f"%%sandbox --budget 120 {options}\ndef helper():\n    return 1\n")
+    (line,) = definition.text.splitlines()
+    assert line.startswith("✓ FINISHED: ")
+    assert "the helpers. Later cells can run after it with `--after helpers`." in line
+    assert list(definition.displays[0]) == ["text/html", "text/plain"]
+    for options, code in (("--name big", "x = b'x' * 9 * 2**20"), ("--name guess --predict 3", "x = 1"), ("", "x = 1")):
+        assert "Peak: " in notebook.run(f"%%sandbox --budget 120 {options}\n{code}\n").text
+
+
+def test_a_notebook_that_was_restarted_names_the_cells_to_run(notebook: Notebook) -> None:
+    cell = notebook.run("%%sandbox --budget 120 --name third --after never_run,nor_this\nx = 1\n")
+    assert cell.status == "error" and cell.displays == []
+    assert "Not run yet in this session: never_run, nor_this." in cell.streams["stderr"]
+    assert "`--name never_run`" in cell.streams["stderr"]
+    # A cell that could not run is not known either.
+    again = notebook.run("%%sandbox --budget 120 --after third\nx = 1")
+    assert "Not run yet in this session: third." in again.streams["stderr"]
+
+
+def test_cells_that_run_after_each_other_are_refused(notebook: Notebook) -> None:
+    notebook.run("%%sandbox --budget 120 --name one\nx = 1\n")
+    notebook.run("%%sandbox --budget 120 --name two --after one\nx = 2\n")
+    cell = notebook.run("%%sandbox --budget 120 --name one --after two\nx = 3\n")
+    assert cell.status == "error" and "(one after two after one)" in cell.streams["stderr"]
+    itself = notebook.run("%%sandbox --budget 120 --name one --after one\nx = 3\n")
+    assert itself.status == "error" and "(one after one)" in itself.streams["stderr"]
+    assert notebook.run("%%sandbox --budget 120 --after two\nprint(x)\n").streams["stdout"] == "2\n"
+
+
+def test_a_budget_has_any_unit(notebook: Notebook) -> None:
+    assert "of 512 MiB" in notebook.run("%%sandbox --budget 0.5GiB\nx = 1\n").text
+
+
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
@@ -226,7 +324,8 @@ def test_figures_are_displayed_after_the_card(notebook: Notebook) -> None:
         ("%%sandbox --budget lots\nx = 1", "'lots' is not an amount of memory"),
         ("%%sandbox --budget -5\nx = 1", "'-5' is not an amount of memory"),
         ("%%sandbox --budget 0\nx = 1", "'0' is not an amount of memory"),
-        ("%%sandbox --budget 100 --time-limit never\nx = 1", "'never' is not a number of seconds above 0"),
+        ("%%sandbox --budget 100 --time-limit never\nx = 1", "--time-limit: invalid seconds value: 'never'"),
+        ("%%sandbox --budget 100 --time-limit 0\nx = 1", "--time-limit: invalid seconds value: '0'"),
         ("%%sandbox --budget 100 --into 2nd\nx = 1", "'2nd' is not a name for a variable"),
         ("%%sandbox --budget 100 --colour red\nx = 1", "--colour"),
         ("%%sandbox --budget 100 --label 'open\nx = 1", "%%sandbox --budget 256"),
@@ -320,7 +419,7 @@ def test_graded_cells_from_starter_to_handed_in_file(notebook: Notebook) -> None
     handed_in = notebook.run("%course submit 01")
     assert "submission_01.ipynb" in handed_in.text
     (record,) = [
-        grade_answer(submission, answer, isolation="process", seed=0)
+        grade_answer(answer, labs.get(answer.lab), submission=submission)
         for submission in [read(notebook.folder / "submission_01.ipynb")]
         for answer in submission.answers
     ]

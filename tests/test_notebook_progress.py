@@ -8,6 +8,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from course_utils import cards, labs
 from course_utils.cards.curve import thin
@@ -52,6 +54,52 @@ def test_without_cell_ids_the_same_functions_mean_the_same_cell() -> None:
     assert session.add(LAB, broken)[1] == broken
     both = "%%graded 01\ndef load(folder): return 1\ndef train(folder): return 3"
     assert session.add(LAB, both) == [both]
+
+
+LOAD, LOAD_AGAIN = "%%graded 01\ndef load(folder): return 1", "%%graded 01\ndef load(folder): return 2"
+TRAIN = "%%graded 01\ndef train(folder): return load(folder)"
+LOAD_AND_TRAIN = "%%graded 01\ndef load(folder): return 0\ndef train(folder): return load(folder)"
+TRAIN_AND_PREDICT = "%%graded 01\ndef train(folder): return 0\ndef predict(model, paths): return 0"
+
+
+@pytest.mark.parametrize(
+    ("run", "kept"),
+    [
+        ([LOAD_AND_TRAIN, LOAD, LOAD_AGAIN], [LOAD_AND_TRAIN, LOAD_AGAIN]),
+        ([LOAD, LOAD_AND_TRAIN, LOAD_AGAIN], [LOAD_AND_TRAIN, LOAD_AGAIN]),
+        ([LOAD, TRAIN, LOAD_AND_TRAIN], [LOAD_AND_TRAIN]),
+        # train has moved to a cell of its own, and load to another one: either may come first.
+        ([LOAD_AND_TRAIN, LOAD, TRAIN], [LOAD_AND_TRAIN, LOAD, TRAIN]),
+        ([LOAD_AND_TRAIN, TRAIN, LOAD], [LOAD_AND_TRAIN, TRAIN, LOAD]),
+        # predict was taken out: the grader must not find the old one.
+        ([TRAIN_AND_PREDICT, TRAIN], [TRAIN]),
+        ([TRAIN_AND_PREDICT, LOAD], [TRAIN_AND_PREDICT, LOAD]),
+        # Both define predict, and neither is the other.
+        ([TRAIN_AND_PREDICT, "%%graded 01\ndef predict(model, paths): return 1"] * 2, None),
+        (["%%graded 01\nimport numpy", TRAIN, "%%graded 01\nimport numpy"], ["%%graded 01\nimport numpy", TRAIN]),
+    ],
+)
+def test_without_cell_ids_only_an_earlier_version_is_replaced(run: list[str], kept: list[str] | None) -> None:
+    session = Session()
+    for source in run:
+        session.add(LAB, source)
+    assert session.sources(LAB) == (kept or run[:2])
+
+
+NAMES = st.sets(st.sampled_from(["train", "predict", "load", "augment"]), min_size=1)
+
+
+@given(st.lists(st.tuples(NAMES, st.integers(0, 2))))
+def test_cells_without_ids_never_lose_the_function_that_the_lab_asks_for(cells: list[tuple[set[str], int]]) -> None:
+    session = Session()
+    for names, version in cells:
+        source = "%%graded 01\n" + "\n".join(f"def {name}(): return {version}" for name in sorted(names))
+        before = session.sources(LAB)
+        after = session.add(LAB, source)
+        assert after.count(source) == 1 and session.add(LAB, source) == after
+        assert [other for other in before if other in after] == [other for other in after if other in before]
+        if "train" in names or any("def train(" in other for other in before):
+            assert any("def train(" in other for other in after)
 
 
 def test_hints_go_on_where_progress_cannot_be_saved(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,13 @@
 
 import hashlib
 import os
+import shutil
+import signal
+import stat
 import subprocess
 import sys
+import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -11,7 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_utils import scans
+from course_utils import labs, scans
+from course_utils.grading import grade_source
+
+SMALL = {"function": "train", "train_count": 30, "hidden_count": 10}
 
 
 @pytest.fixture(autouse=True)
@@ -60,12 +68,12 @@ def test_seed_split_and_distortion_change_every_picture():
 
 def test_no_original_is_in_two_splits_and_each_split_has_every_class():
     owners: dict[bytes, set[str]] = {}
-    for (split, _), originals in scans._originals().items():
+    for (split, _), originals in scans.originals().items():
         for original in originals:
             owners.setdefault(np.asarray(original).tobytes(), set()).add(split)
     assert sum(len(split) for split in owners.values()) == 1797
-    assert set(scans._originals()) == {(split, label) for split in scans.SPLITS for label in range(10)}
-    assert min(len(originals) for originals in scans._originals().values()) >= 20
+    assert set(scans.originals()) == {(split, label) for split in scans.SPLITS for label in range(10)}
+    assert min(len(originals) for originals in scans.originals().values()) >= 20
 
 
 @pytest.mark.parametrize("size", [96, 150, 400])
@@ -92,14 +100,109 @@ def test_the_handwriting_is_told_apart_by_its_nearest_neighbour():
     assert (labels[(unseen @ pixels.T).argmax(1)] == truth).mean() > 0.7
 
 
-def test_a_second_call_draws_nothing_and_a_missing_file_is_drawn_again():
+def test_a_second_call_draws_nothing():
     folder = scans.load("train", count=20, size=16)
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
-    assert scans.load("train", count=20, size=16) == folder
+    assert scans.load("train", count=20, size=16, verify=True) == folder
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*/*")} == before
-    whole = contents(folder)
+
+
+def shrink_a_picture(folder: Path) -> None:
+    path = folder / "3" / "00001.jpg"
+    path.chmod(0o644)
+    with Image.open(path) as picture:
+        picture.resize((8, 8)).save(path)
+
+
+def take_a_picture_out(folder: Path) -> None:
+    (folder / "3").chmod(0o755)
     (folder / "3" / "00001.jpg").unlink()
-    assert contents(scans.load("train", count=20, size=16)) == whole
+
+
+def add_a_file(folder: Path) -> None:
+    folder.chmod(0o755)
+    (folder / "pixels.npy").write_bytes(b"0")
+
+
+def put_a_pipe_in_place_of_a_picture(folder: Path) -> None:
+    take_a_picture_out(folder)
+    os.mkfifo(folder / "3" / "00001.jpg")
+
+
+@pytest.mark.parametrize("change", [shrink_a_picture, take_a_picture_out, add_a_file, put_a_pipe_in_place_of_a_picture])
+def test_a_folder_that_was_changed_is_drawn_again_with_a_sentence(change, cache):
+    folder = scans.load("train", count=20, size=16)
+    whole = contents(folder)
+    change(folder)
+    with pytest.warns(UserWarning, match="have changed, so the scans are drawn again"):
+        assert scans.load("train", count=20, size=16) == folder
+    assert contents(folder) == whole
+    assert [path for path in cache.iterdir() if path.is_dir()] == [folder]
+
+
+def test_a_change_that_keeps_size_and_time_is_found_by_content():
+    folder = scans.load("train", count=20, size=16)
+    whole = contents(folder)
+    path = folder / "3" / "00001.jpg"
+    times = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-3] + b"\0\0\0")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    scans.load("train", count=20, size=16)
+    assert contents(folder) != whole
+    with pytest.warns(UserWarning, match="drawn again"):
+        scans.load("train", count=20, size=16, verify=True)
+    assert contents(folder) == whole
+
+
+def test_a_copied_cache_is_taken_as_it_is(cache, monkeypatch):
+    folder = scans.load("train", count=20, size=16)
+    shutil.copytree(cache, cache.parent / "copy", copy_function=shutil.copyfile)  # with other times
+    monkeypatch.setenv("COURSE_UTILS_CACHE", str(cache.parent / "copy"))
+    before = os.stat(cache.parent / "copy" / folder.name).st_ino
+    copied = scans.load("train", count=20, size=16)
+    assert copied.parent == cache.parent / "copy" and copied.stat().st_ino == before
+
+
+def test_folders_and_files_are_read_only():
+    folder = scans.load("train", count=20, size=16)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.glob("*/*")} == {0o444}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())} == {0o555}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="To become another user needs root.")
+def test_another_user_draws_repairs_and_uses_a_cache_that_cannot_be_written(tmp_path):
+    """Root may write whatever a mode says, so this takes another user."""
+    home = Path(tempfile.mkdtemp())  # pytest's own folders are closed to other users
+    try:
+        os.chown(home, 65534, 65534)
+        environment = os.environ | {"COURSE_UTILS_CACHE": str(home / "cache")}
+        steps = """
+            import filelock, joblib, os, rich.progress, warnings
+            from course_utils import scans
+            scans.draw("train", 0, size=16, seed=0)  # all is read that root alone may read
+            os.setgroups([]), os.setgid(65534), os.setuid(65534)
+            warnings.simplefilter("error")
+            folder = scans.load("train", count=20, size=16)
+            picture = folder / "3" / "00001.jpg"
+            for change in (lambda: picture.write_bytes(b""), picture.unlink, (folder / "x").mkdir):
+                try: change()
+                except PermissionError: print("refused")
+            warnings.simplefilter("ignore")
+            picture.chmod(0o644), picture.write_bytes(b"")
+            scans.load("train", count=20, size=16)
+            print(picture.stat().st_size > 0)
+            folder.parent.chmod(0o555)
+            scans.load("train", count=20, size=16, verify=True)
+            try: scans.load("train", count=30, size=16)
+            except scans.ScanError as error: print(error)
+        """
+        command = [sys.executable, "-c", textwrap.dedent(steps)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.stdout.splitlines()[:4] == ["refused"] * 3 + ["True"], done.stderr
+        assert "set COURSE_UTILS_CACHE to a folder that has room" in done.stdout, done.stderr
+    finally:
+        shutil.rmtree(home)
 
 
 def test_a_killed_rendering_leaves_nothing_that_looks_complete(cache):
@@ -168,3 +271,50 @@ def test_a_cache_that_cannot_be_written_says_which_and_what_to_do(cache):
     with pytest.raises(scans.ScanError, match="set COURSE_UTILS_CACHE") as raised:
         scans.load("train", count=10, size=16)
     assert str(cache) in str(raised.value)
+
+
+def test_an_interrupted_rendering_leaves_nothing_that_looks_complete(cache):
+    process = in_another_process("from course_utils import scans; scans.load('train', count=2000, size=120)")
+    while len(list(cache.glob(".*/*/*.jpg"))) < 100:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate()
+    assert "KeyboardInterrupt" in complaint
+    assert [path for path in cache.iterdir() if not path.name.startswith(".")] == []
+    assert len(contents(scans.load("train", count=2000, size=120))) == 2000
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 1
+
+
+def test_the_drawing_processes_end_with_the_drawing():
+    code = (
+        "import psutil; from course_utils import scans; scans.load('train', count=600, size=16);"
+        "print([c.cmdline() for c in psutil.Process().children(recursive=True) if 'popen_loky' in str(c.cmdline())])"
+    )
+    output, complaint = in_another_process(code).communicate()
+    assert output.strip() == "[]", complaint
+
+
+def test_an_answer_that_spoils_the_training_pictures_spoils_them_for_nobody_else():
+    spoiling = (
+        "from PIL import Image\n"
+        "def train(folder):\n"
+        "    for path in folder.glob('*/*.jpg'):\n"
+        "        path.chmod(0o644)\n"
+        "        Image.open(path).resize((8, 8)).save(path)\n"
+        "    return Image.open(path).size\n"
+        "def predict(model, paths): return [model[0]] * len(paths)\n"
+    )
+    looking = (
+        "from PIL import Image\n"
+        "def train(folder):\n"
+        "    sizes = {Image.open(path).size for path in folder.glob('*/*.jpg')}\n"
+        "    if sizes != {(32, 32)}: raise ValueError(f'pictures of {sizes}')\n"
+        "    return sizes\n"
+        "def predict(model, paths): return [0] * len(paths)\n"
+    )
+    first = grade_source([("graded cell", spoiling)], labs.get("11").model_copy(update=SMALL))
+    assert first.verdict == "inaccurate", first.message
+    with pytest.warns(UserWarning, match="drawn again"):
+        second = grade_source([("graded cell", looking)], labs.get("11").model_copy(update=SMALL))
+    assert second.verdict == "inaccurate", second.message

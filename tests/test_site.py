@@ -13,10 +13,11 @@ from urllib.parse import unquote, urldefrag, urljoin, urlparse
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import ROOT, cannot_be_tested, require_program
+from conftest import cannot_be_tested, require_program
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from course_utils import labs
+from tools import ROOT
 
 HTML = ROOT / "_build" / "html"
 CONFIGURATION = yaml.safe_load((ROOT / "_config.yml").read_text())
@@ -132,7 +133,7 @@ def test_page_fits_its_screen_and_loads_whole(visit, request):
 
 
 def test_every_lab_and_its_solution_are_in_the_book():
-    assert set(NOTEBOOKS) == {f"{folder}/{spec.name}" for folder in ("labs", "solutions") for spec in labs.all()}
+    assert set(NOTEBOOKS) == {f"{folder}/{spec.name}" for folder in ("labs", "solutions") for spec in labs.specs()}
 
 
 @open_at(NOTEBOOKS)
@@ -305,6 +306,16 @@ def test_nothing_in_a_card_sticks_out_of_it(visit):
             assert visit.page.evaluate(STICKS_OUT) == [], f"at a width of {width} pixels"
     finally:
         visit.page.set_viewport_size(as_it_was)
+
+
+@pytest.mark.parametrize("lab", labs.specs(), ids=lambda lab: lab.number)
+def test_a_solution_page_repeats_nothing_of_its_lab(lab):
+    in_lab, in_solution = (
+        {part.get_text() for part in _read(HTML / folder / f"{lab.name}.html").select("article p, article pre")}
+        for folder in ("labs", "solutions")
+    )
+    repeated = [text for text in in_lab & in_solution if len(text) > 80]
+    assert [text for text in repeated if not text.startswith("# Colab has everything")] == []
 
 
 @pytest.mark.parametrize("page", [*PAGES, "genindex", "search"])

@@ -47,7 +47,7 @@ _AFTER_OF_A_TEXT = re.compile(r"""\bnotebook\.run\(.*?\bafter=["']([^"']*)""", r
 _MAGIC = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
 for _option in ("--name", "--into"):
     _MAGIC.add_argument(_option, default="")
-_MAGIC.add_argument("--after", nargs="+", default=[])
+_MAGIC.add_argument("--after", nargs="*", default=[])
 
 
 def lint(root: Path) -> list[str]:
@@ -61,7 +61,7 @@ def lint(root: Path) -> list[str]:
             findings += _outputs(root, source)
         except SourceError as error:
             findings.append(str(error))
-    for spec in labs.all():
+    for spec in labs.specs():
         if spec.number not in found:
             findings.append(f"course_utils/labs.toml has lab {spec.number}; solutions/{spec.name}.py is missing.")
     return findings + _ruff(root)

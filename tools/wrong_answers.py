@@ -6,14 +6,15 @@ import json
 import re
 from pathlib import Path
 
+from course_utils.cards.runs import RESULTS
 from tools.quiz import fold
 from tools.source import SourceError
 
 _FORM = re.compile(r"# expected: (?P<verdict>\w+)\n# (?P<tries>[^\n]+)\n+(?P<code>[^#\n].*)", re.DOTALL)
 _OPENING = (
     "## Typical wrong answers\n\n"
-    "The grader ran each of these, as it runs yours. Open one to read its code before you read on: can you tell which "
-    "line earns it that verdict?"
+    "The grader ran each of these just as it runs your answer. Open one to read its code: which line earns it that "
+    "verdict?"
 )
 
 
@@ -37,7 +38,7 @@ def section(root: Path, number: str) -> str:
                 "sentence that says what the answer tries."
             )
         result = graded.get(path.stem, {"verdict": match["verdict"]})
-        verdict = result["verdict"].replace("_", " ").capitalize()
+        verdict = RESULTS[result["verdict"]].word
         score = f", {result['score']:g} of 100" if "score" in result else ""
         parts.append(fold(f"**{verdict}{score}.** {match['tries']}", f"```python\n{match['code'].rstrip()}\n```"))
     return "\n\n".join(parts) if parts[1:] else ""

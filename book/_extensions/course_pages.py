@@ -1,4 +1,4 @@
-"""Put what the package and the configuration know into the pages, so that they cannot disagree.
+"""Fill the pages with facts from the package and the configuration, so that they cannot disagree.
 
 A line such as ``<!-- table: causes -->`` is replaced when Sphinx reads the page, and so are the words
 REPOSITORY_ADDRESS and REPOSITORY_NAME.
@@ -18,6 +18,7 @@ from pygments.token import Keyword
 from sphinx.application import Sphinx
 
 from course_utils import causes, labs, memory
+from course_utils.units import mib, percent, seconds
 
 MARKER = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 PACKAGE = Path(labs.__file__).parent
@@ -25,7 +26,7 @@ MEASURED = Path(__file__).resolve().parents[1] / "measured"
 DEPENDS_ON = {
     "causes": ["causes.toml", "labs.toml"],
     "labs": ["labs.toml"],
-    "measured": [f"../book/measured/{spec.number}.json" for spec in labs.all()],
+    "measured": [f"../book/measured/{spec.number}.json" for spec in labs.specs()],
     "methods": ["memory/cgroup.py", "memory/procfs.py"],
 }
 
@@ -35,7 +36,7 @@ KINDS = {
     "graph_limit": "The 2 GB limit of a graph",
     "disk_full": "The disk",
     "not_memory": "Not memory at all",
-    "unknown": "Nobody can tell yet",
+    "unknown": "Not known yet",
 }
 
 COLUMNS = """<div class="course-columns">
@@ -50,8 +51,8 @@ def causes_table(page: str, address: str) -> str:
     """Every crash cause, sorted by kind: first a list of them all, then one section each."""
     contents, sections = [], []
     for kind, heading in KINDS.items():
-        # What a text without a crash gets is no entry to look up.
-        found = [cause for cause in causes.all() if cause.kind == kind and cause.cause != "unknown"]
+        # The entry for a text without a crash is not one to look up.
+        found = [cause for cause in causes.explanations() if cause.kind == kind and cause.cause != "unknown"]
         if found:
             links = "\n".join(f"- [{cause.title}](#{_cause_label(cause)})" for cause in found)
             contents.append(f"**{heading}**\n\n{COLUMNS.format(links)}\n")
@@ -61,12 +62,12 @@ def causes_table(page: str, address: str) -> str:
 
 
 def _cause_section(cause: causes.Explanation, page: str) -> str:
-    # The label outlives a change of the title, on which the anchor of a heading depends.
+    # A label, because the anchor of a heading changes with the title.
     lines = [f"({_cause_label(cause)})=\n### {cause.title}\n"]
     if seen := causes.seen(cause.cause):
         lines.append(f"**You see.** {' or '.join(map(_code, seen))}\n")
     lines += [f"{cause.why}\n", f"**What to do.** {cause.fix}\n"]
-    written = {spec.number: spec for spec in labs.all()}
+    written = {spec.number: spec for spec in labs.specs()}
     if cause.lab in written:
         lines.append(f"**Try it.** {_lab_link(written[cause.lab], page)}\n")
     return "\n".join(lines)
@@ -77,7 +78,7 @@ def _cause_label(cause: causes.Explanation) -> str:
 
 
 def _code(text: str) -> str:
-    """Set text as code, in a fence that is longer than any row of backticks in it."""
+    """Return text as inline code, in a fence longer than any run of backticks in it."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     blank = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{blank}{text}{blank}{fence}"
@@ -86,8 +87,8 @@ def _code(text: str) -> str:
 def labs_table(page: str, address: str) -> str:
     """Every lab with its minutes and its budget."""
     return "\n".join(
-        f"- {_lab_link(spec, page)} ({spec.minutes} minutes, {spec.budget_mib:.0f} MiB). {spec.takeaway}"
-        for spec in labs.all()
+        f"- {_lab_link(spec, page)} ({spec.minutes} minutes, {mib(spec.budget_mib)}). {spec.takeaway}"
+        for spec in labs.specs()
     )
 
 
@@ -97,7 +98,7 @@ def _lab_link(spec: labs.LabSpec, page: str) -> str:
 
 
 def methods_table(page: str, address: str) -> str:
-    """Every way to read memory, with what it cannot see."""
+    """Every way to read memory, and what it cannot see."""
     return "\n".join(
         f"{name}\n: Counts {meter.counts}. Looks every {meter.interval * 1000:g} ms. Cannot see {meter.cannot_see}.\n"
         for name, meter in memory.METHODS.items()
@@ -105,9 +106,9 @@ def methods_table(page: str, address: str) -> str:
 
 
 def measured_table(page: str, address: str) -> str:
-    """What `benchmarks/labs.py` measured of each lab."""
+    """The figures of each lab from `python -m benchmarks.labs`."""
     sections = []
-    for spec in labs.all():
+    for spec in labs.specs():
         path = MEASURED / f"{spec.number}.json"
         if not path.exists():
             continue
@@ -120,11 +121,12 @@ def measured_table(page: str, address: str) -> str:
         )
         sections.append(
             f"## {_lab_link(spec, page)}\n\n"
-            f"- **Crash**, at a budget of {crash['budget_mib']:.0f} MiB: `{crash['status']}` in `{crash['where']}`\n"
-            f"- **Solution**, five seeds: peak at most {found['peak_mib']:.0f} of {found['budget_mib']:.0f} MiB "
-            f"({found['peak_mib'] / found['budget_mib']:.0%}); mean accuracy {found['accuracy_mean']:.3f}, which is "
-            f"{room:.0f} standard deviations ({found['accuracy_deviation']:.3f} each) above the floor of "
-            f"{found['floor']:.2f}; at most {found['seconds']:.0f} of {found['time_limit']:.0f} s\n"
+            f"- **Crash**, at a budget of {mib(crash['budget_mib'])}: `{crash['status']}` in `{crash['where']}`\n"
+            f"- **Solution**, five seeds: peak at most {mib(found['peak_mib'])} of {mib(found['budget_mib'])} "
+            f"({percent(found['peak_mib'] / found['budget_mib'], 0)}); mean accuracy "
+            f"{percent(found['accuracy_mean'])}, which is {room:.0f} standard deviations "
+            f"({percent(found['accuracy_deviation'])} each) above the floor of {percent(found['floor'], 0)}; "
+            f"at most {seconds(found['seconds'])} of {seconds(found['time_limit'])}\n"
             f"- **Untouched starter**: `{found['starter']}`\n"
             f"- **Typical wrong answers**\n{wrong}\n"
             f"- Measured on {found['measured_on']} by {found['method']}, Python {versions['python']}, "
@@ -152,7 +154,7 @@ TABLES = {
 
 
 def fill(app: Sphinx, page: str, source: list[str]) -> None:
-    """Fill in a page, and have it read again when what it was filled from changes."""
+    """Fill in a page, and make Sphinx read it again when the source of its facts changes."""
     if not page.startswith("book/"):
         return
     address = app.config.html_theme_options["repository_url"].rstrip("/")
@@ -167,7 +169,7 @@ def fill(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 class CourseLexer(IPython3Lexer):
-    """Colours a cell that starts with one of the course's magics like any other Python code."""
+    """Highlights a cell that starts with one of the course's magics like any other Python code."""
 
     def get_tokens_unprocessed(self, text: str, *arguments: object) -> Iterator[tuple]:
         """Yield (position, token, text) for a whole cell."""
@@ -181,7 +183,7 @@ class CourseLexer(IPython3Lexer):
 
 
 def leave_out_thebe(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """Take out scripts that Jupyter Book adds and this book does not use; loaded twice, they fail."""
+    """Leave out scripts that Jupyter Book adds but this book does not use; they fail when they are loaded twice."""
     context["script_files"] = [
         script
         for script in context.get("script_files", [])

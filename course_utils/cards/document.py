@@ -20,13 +20,6 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Paragraph:
-    """A sentence or several."""
-
-    text: str
-
-
-@dataclass(frozen=True)
 class Code:
     """A line of the learner's with the ``place`` where it stands, or a whole traceback with none."""
 
@@ -75,6 +68,15 @@ class Bar:
     def share(self) -> float:
         """How much of the bar is filled, from 0 to 1."""
         return max(0.0, min(1.0, self.amount / self.whole)) if self.whole > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A sentence or several; ``foot`` sets them as small print."""
+
+    text: str
+    bar: Bar | None = None
+    foot: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,22 +137,7 @@ class Tiles:
     tiles: Sequence[Tile]
 
 
-@dataclass(frozen=True)
-class Status:
-    """Memory against the budget while a run goes on."""
-
-    text: str
-    bar: Bar
-
-
-@dataclass(frozen=True)
-class Foot:
-    """The small print."""
-
-    text: str
-
-
-Block = Head | Paragraph | Code | Figure | Columns | Table | Tiles | Status | Foot
+Block = Head | Paragraph | Code | Figure | Columns | Table | Tiles
 
 
 @dataclass(frozen=True)

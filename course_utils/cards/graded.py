@@ -5,19 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from course_utils.cards.document import (
-    Bar,
-    Block,
-    Columns,
-    Document,
-    Fact,
-    Foot,
-    Head,
-    Paragraph,
-    Series,
-    Tile,
-    Tiles,
-)
+from course_utils.cards import document as card
 from course_utils.cards.runs import RESULTS, code_line, one_run
 from course_utils.grading.record import Record
 from course_utils.labs import LabSpec
@@ -25,32 +13,34 @@ from course_utils.sandbox import Where
 from course_utils.units import mib, percent, seconds
 
 
-def verdict_card(record: Record, lab: LabSpec, hints_shown: int = 0) -> Document:
+def verdict_card(record: Record, lab: LabSpec, hints_shown: int = 0) -> card.Document:
     """The card of one graded answer; ``hints_shown`` decides which hint it offers next."""
     result = RESULTS[record.verdict]
     score = "" if record.verdict == "not_attempted" else f", {record.score:g} of 100"
-    facts = []
+    facts: list[card.Fact | card.Table] = []
     if record.peak_mib is not None and record.budget_mib:
         words = f"{mib(record.peak_mib)}, budget {mib(record.budget_mib)}"
         tone = "good" if record.peak_mib <= record.budget_mib else "bad"
-        facts.append(Fact("Peak memory", words, Bar(record.peak_mib, lab.cap_mib, words, record.budget_mib, tone)))
+        facts.append(
+            card.Fact("Peak memory", words, card.Bar(record.peak_mib, lab.cap_mib, words, record.budget_mib, tone))
+        )
     if record.accuracy is not None and record.floor is not None:
         words = f"{percent(record.accuracy)} on images you never saw, floor {percent(record.floor)}"
         tone = "good" if record.accuracy >= record.floor else "bad"
-        facts.append(Fact("Accuracy", words, Bar(record.accuracy, 1, words, record.floor, tone)))
+        facts.append(card.Fact("Accuracy", words, card.Bar(record.accuracy, 1, words, record.floor, tone)))
     if record.seconds is not None:
-        facts.append(Fact("Time", f"{seconds(record.seconds)} of {seconds(record.time_limit)}"))
+        facts.append(card.Fact("Time", f"{seconds(record.seconds)} of {seconds(record.time_limit)}"))
     where = Where(**record.where.model_dump()) if record.where else None
-    head = Head(result.symbol, result.word, score, f"Lab {lab.number}, {lab.title}")
-    blocks: list[Block] = [head, Paragraph(record.message), *code_line(where)]
+    head = card.Head(result.symbol, result.word, score, f"Lab {lab.number}, {lab.title}")
+    blocks: list[card.Block] = [head, card.Paragraph(record.message), *code_line(where)]
     if facts or record.trace:
-        figure = one_run(Series("", record.trace, result.ending), lab.budget_mib, lab.cap_mib)
-        blocks.append(Columns(figure, facts))
-    blocks.append(Paragraph(next_step(record, lab, hints_shown)))
+        figure = one_run(card.Series("", record.trace, result.ending), lab.budget_mib, lab.cap_mib)
+        blocks.append(card.Columns(figure, facts))
+    blocks.append(card.Paragraph(next_step(record, lab, hints_shown)))
     if record.peak_mib is not None:
         how = f"by {record.method}; isolation: {record.isolation}"
-        blocks.append(Foot(f"Counted above a baseline of {mib(record.baseline_mib)} {how}."))
-    return Document(blocks, result.tone)
+        blocks.append(card.Paragraph(foot=True, text=f"Counted above a baseline of {mib(record.baseline_mib)} {how}."))
+    return card.Document(blocks, result.tone)
 
 
 def next_step(record: Record, lab: LabSpec, hints_shown: int) -> str:
@@ -64,26 +54,26 @@ def next_step(record: Record, lab: LabSpec, hints_shown: int) -> str:
 
 def progress_card(
     entries: Mapping[str, Mapping[str, Any]], all_labs: Sequence[LabSpec], kept_in: str, warning: str = ""
-) -> Document:
+) -> card.Document:
     """All labs as a grid with verdict, peak and accuracy; ``entries`` has what is known of a lab under its number."""
     tiles = [_tile(lab, entries.get(lab.number, {})) for lab in all_labs]
     passed = sum(entries.get(lab.number, {}).get("verdict") == "passed" for lab in all_labs)
-    blocks: list[Block] = [Head("", "", f"{passed} of {len(all_labs)} labs passed")]
-    blocks += [Paragraph(warning)] if warning else []
+    blocks: list[card.Block] = [card.Head("", "", f"{passed} of {len(all_labs)} labs passed")]
+    blocks += [card.Paragraph(warning)] if warning else []
     tone = "good" if passed == len(all_labs) else "plain"
-    return Document([*blocks, Tiles(tiles), Foot(f"Kept in {kept_in}")], tone)
+    return card.Document([*blocks, card.Tiles(tiles), card.Paragraph(foot=True, text=f"Kept in {kept_in}")], tone)
 
 
-def _tile(lab: LabSpec, entry: Mapping[str, Any]) -> Tile:
+def _tile(lab: LabSpec, entry: Mapping[str, Any]) -> card.Tile:
     result = RESULTS[entry.get("verdict", "not_attempted")]
     peak, accuracy, attempts = entry.get("peak_mib"), entry.get("accuracy"), entry.get("attempts", 0)
     words = "" if peak is None else f"{mib(peak)} of {mib(lab.budget_mib)}"
-    return Tile(
+    return card.Tile(
         lab=f"{lab.number} {lab.title}",
         verdict=f"{result.symbol} {result.word}",
         tone=result.tone,
         peak=words,
         accuracy="" if accuracy is None else f"{percent(accuracy)} (floor {percent(lab.floor)})",
         effort=f"{attempts} attempt{'s' * (attempts != 1)}, {entry.get('hints', 0)} of {len(lab.hints)} hints",
-        bar=None if peak is None else Bar(peak, lab.cap_mib, words, mark=lab.budget_mib),
+        bar=None if peak is None else card.Bar(peak, lab.cap_mib, words, mark=lab.budget_mib),
     )

@@ -10,22 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from course_utils.cards import curve
-from course_utils.cards.document import (
-    Bar,
-    Block,
-    Cell,
-    Code,
-    Columns,
-    Document,
-    Fact,
-    Figure,
-    Foot,
-    Head,
-    Paragraph,
-    Status,
-    Table,
-    Tiles,
-)
+from course_utils.cards import document as card
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,7 +18,7 @@ if TYPE_CHECKING:
 BAR_LETTERS = 24
 
 
-def bundle(document: Document) -> dict[str, Any]:
+def bundle(document: card.Document) -> dict[str, Any]:
     """The representations by MIME type; the HTML carries its own style and needs no script."""
     content = {"text/html": html(document), "text/plain": text(document)}
     if picture := svg(document):
@@ -41,25 +26,25 @@ def bundle(document: Document) -> dict[str, Any]:
     return content
 
 
-def html(document: Document) -> str:
+def html(document: card.Document) -> str:
     """The document as one element of a page, with the style that it needs."""
     return _templates().get_template("card.html.jinja").render(document=document)
 
 
-def svg(document: Document) -> str:
+def svg(document: card.Document) -> str:
     """The first figure as an SVG document of its own, "" if none is drawn."""
-    inner = [block.figure if isinstance(block, Columns) else block for block in document.blocks]
-    figure = next((block for block in inner if isinstance(block, Figure) and block.drawn), None)
+    inner = [block.figure if isinstance(block, card.Columns) else block for block in document.blocks]
+    figure = next((block for block in inner if isinstance(block, card.Figure) and block.drawn), None)
     return picture(figure, standalone=True) if figure else ""
 
 
-def picture(figure: Figure, *, standalone: bool = False) -> str:
+def picture(figure: card.Figure, *, standalone: bool = False) -> str:
     """The figure as SVG: with colours that read on light and on dark, or in those of the card around it."""
     template = _templates().get_template("curve.svg.jinja")
     return template.render(figure=figure, plot=curve.Plot(figure), style=_stylesheet("curve.css") * standalone)
 
 
-def text(document: Document) -> str:
+def text(document: card.Document) -> str:
     """The document for a terminal."""
     return "\n".join(line for block in document.blocks for line in _lines(block))
 
@@ -100,42 +85,40 @@ def _stylesheet(name: str) -> str:
     return " ".join(re.sub(r"/\*.*?\*/", "", sheet.replace("DARK", dark), flags=re.DOTALL).split())
 
 
-def _lines(block: Block | Fact) -> list[str]:
+def _lines(block: card.Block | card.Fact) -> list[str]:
     match block:
-        case Head(symbol, word, more, label):
+        case card.Head(symbol, word, more, label):
             return [clean(f"{symbol} {word.upper()}{more}{f' ({label})' if label else ''}".strip())]
-        case Paragraph(words) | Foot(words):
-            return [clean(words)] if words else []
-        case Code(source, ""):
+        case card.Paragraph(words, bar):
+            return [clean(f"{_bar(bar)} {words}" if bar else words)]
+        case card.Code(source, ""):
             return ["", clean(source), ""]
-        case Code(source, place):
+        case card.Code(source, place):
             return [f"  {clean(place)}:  {clean(source)}"]
-        case Figure():
+        case card.Figure():
             return [clean(line) for line in curve.in_letters(block)]
-        case Columns(figure, facts):
+        case card.Columns(figure, facts):
             return [line for part in (figure, *facts) for line in _lines(part)]
-        case Fact(name, words, bar, link):
+        case card.Fact(name, words, bar, link):
             drawn = f"{_bar(bar)} " if bar else ""
             inline = words.replace("\n", "; ")
             return [clean(f"{name}: {drawn}{inline}{f' See {link[0]}.' if link else ''}")]
-        case Table(header, rows, _, caption):
+        case card.Table(header, rows, _, caption):
             return ([f"{caption}:"] if caption else []) + _table(header, rows, "  " if caption else "")
-        case Tiles(tiles):
+        case card.Tiles(tiles):
             rows = [(tile.lab, tile.verdict, tile.peak, tile.accuracy, tile.effort) for tile in tiles]
             return _table(("lab", "verdict", "peak", "accuracy", "effort"), rows)
-        case Status(words, bar):
-            return [f"{_bar(bar)} {words}"]
 
 
-def _bar(bar: Bar) -> str:
+def _bar(bar: card.Bar) -> str:
     filled = round(BAR_LETTERS * bar.share)
     return "[" + "#" * filled + "." * (BAR_LETTERS - filled) + "]"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str | Cell]], indent: str = "") -> list[str]:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str | card.Cell]], indent: str = "") -> list[str]:
     """Columns aligned with spaces, a rule under the header."""
     plain = [
-        [f"{cell.text}{f': {cell.more}' if cell.more else ''}" if isinstance(cell, Cell) else cell for cell in row]
+        [f"{cell.text}{f': {cell.more}' if cell.more else ''}" if isinstance(cell, card.Cell) else cell for cell in row]
         for row in [header, *rows]
     ]
     every = [[clean(cell).replace("\n", " ") for cell in row] for row in plain]

@@ -9,22 +9,7 @@ from typing import NamedTuple
 
 from course_utils import labs
 from course_utils.cards import curve
-from course_utils.cards.document import (
-    Bar,
-    Block,
-    Cell,
-    Code,
-    Columns,
-    Document,
-    Fact,
-    Figure,
-    Foot,
-    Head,
-    Paragraph,
-    Series,
-    Status,
-    Table,
-)
+from course_utils.cards import document as card
 from course_utils.sandbox import Outcome, Where
 from course_utils.units import mib, number, seconds
 
@@ -63,7 +48,7 @@ def outcome_card(
     label: str = "",
     name: str = "",
     ran_before: Sequence[str] = (),
-) -> Document:
+) -> card.Document:
     """The card of one sandboxed run.
 
     ``predicted_mib`` is what the learner wrote down before, ``name`` the name by which later cells can run after this
@@ -73,45 +58,45 @@ def outcome_card(
     if name and _only_defines(outcome, predicted_mib):
         figures = f": {seconds(outcome.seconds)}, peak {mib(outcome.peak_mib)}"
         later = f"Later cells can run after it with `--after {name}`."
-        return Document(
-            [Head(result.symbol, result.word, figures, f"{label}. {later}" if label else later)], result.tone
+        return card.Document(
+            [card.Head(result.symbol, result.word, figures, f"{label}. {later}" if label else later)], result.tone
         )
-    blocks: list[Block] = [Head(result.symbol, result.word, label=label), Paragraph(outcome.message)]
+    blocks: list[card.Block] = [card.Head(result.symbol, result.word, label=label), card.Paragraph(outcome.message)]
     blocks += code_line(outcome.where, label)
-    blocks += [Code(outcome.traceback.rstrip())] if outcome.traceback else []
+    blocks += [card.Code(outcome.traceback.rstrip())] if outcome.traceback else []
     peak = f"{mib(outcome.peak_mib)} of {mib(outcome.budget_mib)}, {seconds(outcome.seconds)}"
     gpu_peak = "" if outcome.gpu_peak_mib is None else mib(outcome.gpu_peak_mib)
     reported = "\n".join(f"{title(name)}: {number(value)}" for name, value in shown(outcome.values).items())
     link = lab_link(outcome.cause_lab) if outcome.cause_lab else None
     facts = [
-        Fact("Peak", peak, Bar(outcome.peak_mib, outcome.budget_mib, f"Peak {peak}")),
-        Fact("Ran before it", _ran_before(ran_before)),
-        Fact("Your prediction", compare_prediction(predicted_mib, outcome)),
-        Fact("It asked for", outcome.allocation),
-        Fact("GPU peak", gpu_peak),
-        Fact("Reported", reported),
-        Fact("Likely cause", outcome.cause, link=link),
+        card.Fact("Peak", peak, card.Bar(outcome.peak_mib, outcome.budget_mib, f"Peak {peak}")),
+        card.Fact("Ran before it", _ran_before(ran_before)),
+        card.Fact("Your prediction", compare_prediction(predicted_mib, outcome)),
+        card.Fact("It asked for", outcome.allocation),
+        card.Fact("GPU peak", gpu_peak),
+        card.Fact("Reported", reported),
+        card.Fact("Likely cause", outcome.cause, link=link),
     ]
-    beside: list[Fact | Table] = [fact for fact in facts if fact.text]
+    beside: list[card.Fact | card.Table] = [fact for fact in facts if fact.text]
     if outcome.live:
         rows = [(f"`{item['name']}`", item["what"], mib(item["mib"])) for item in outcome.live]
-        beside.append(Table(("Name", "What it is", "Memory"), rows, 2, "Largest objects alive shortly before"))
+        beside.append(card.Table(("Name", "What it is", "Memory"), rows, 2, "Largest objects alive shortly before"))
     method = (
         f"Counted above a baseline of {mib(outcome.baseline_mib)} by {outcome.method} "
         f"every {number(outcome.interval_ms)} ms; isolation: {outcome.isolation}."
     )
-    run = Series(label, outcome.trace, result.ending)
-    return Document(
+    run = card.Series(label, outcome.trace, result.ending)
+    return card.Document(
         [
             *blocks,
-            Columns(one_run(run, outcome.budget_mib, outcome.cap_mib, predicted_mib), beside),
-            Foot(method),
+            card.Columns(one_run(run, outcome.budget_mib, outcome.cap_mib, predicted_mib), beside),
+            card.Paragraph(foot=True, text=method),
         ],
         result.tone,
     )
 
 
-def comparison_card(outcomes: Mapping[str, Outcome], alt: str = "") -> Document:
+def comparison_card(outcomes: Mapping[str, Outcome], alt: str = "") -> card.Document:
     """The memory curves of ``outcomes`` (label -> outcome) over each other, and a table below them.
 
     ``alt`` tells a reader who does not see the picture what it shows; the measured figures are added to it. The values
@@ -129,60 +114,61 @@ def comparison_card(outcomes: Mapping[str, Outcome], alt: str = "") -> Document:
     reported = list(dict.fromkeys(name for outcome in outcomes.values() for name in shown(outcome.values)))
     # A budget that all runs share is a line in the figure.
     header = ["Run", "Outcome", "Peak", *(["Budget"] if budget is None else []), "Time", *map(title, reported)]
-    rows = []
+    rows, runs = [], []
     for index, (label, outcome) in enumerate(outcomes.items()):
         result = RESULTS[outcome.status]
         peak = f"{'' if outcome.status == 'finished' else 'at least '}{mib(outcome.peak_mib)}"
-        row = [Cell(str(label), series=index), Cell(result.word, result.tone), peak]
+        row = [card.Cell(str(label), series=index), card.Cell(result.word, result.tone), peak]
         row += [mib(outcome.budget_mib)] if budget is None else []
         row += [seconds(outcome.seconds)]
         row += [number(outcome.values[name]) if name in outcome.values else "" for name in reported]
         rows.append(row)
-    runs = [Series(str(label), outcome.trace, RESULTS[outcome.status].ending) for label, outcome in outcomes.items()]
-    return Document([Figure(runs, alt, budget, width=520, height=240), Table(header, rows, 2)])
+        runs.append(card.Series(str(label), outcome.trace, result.ending))
+    runs = [
+        card.Series(str(label), outcome.trace, RESULTS[outcome.status].ending) for label, outcome in outcomes.items()
+    ]
+    return card.Document([card.Figure(runs, alt, budget, width=520, height=240), card.Table(header, rows, 2)])
 
 
-def status_card(elapsed: float, amount: float, peak: float, budget_mib: float, doing: str = "Running") -> Document:
+def status_card(elapsed: float, amount: float, peak: float, budget_mib: float, doing: str = "Running") -> card.Document:
     """The line that shows memory against the budget while a run goes on."""
     words = f"{doing}, {seconds(elapsed)}: {mib(amount)} of {mib(budget_mib)}, peak {mib(peak)}"
-    return Document([Status(words, Bar(amount, budget_mib, words, mark=peak))])
+    return card.Document([card.Paragraph(words, card.Bar(amount, budget_mib, words, mark=peak))])
 
 
-def notice_card(symbol: str, word: str, sentences: Sequence[str], tone: str = "warn") -> Document:
+def notice_card(symbol: str, word: str, sentences: Sequence[str], tone: str = "warn") -> card.Document:
     """A card of a few sentences without a curve."""
-    return Document([Head(symbol, word), *map(Paragraph, sentences)], tone)
+    return card.Document([card.Head(symbol, word), *map(card.Paragraph, sentences)], tone)
 
 
-def one_run(run: Series, budget_mib: float, cap_mib: float, predicted_mib: float | None = None) -> Figure:
+def one_run(run: card.Series, budget_mib: float, cap_mib: float, predicted_mib: float | None = None) -> card.Figure:
     """The figure of one run."""
-    return Figure([run], curve.describe(run, budget_mib), budget_mib, cap_mib, predicted_mib)
+    return card.Figure([run], curve.describe(run, budget_mib), budget_mib, cap_mib, predicted_mib)
 
 
-def code_line(where: Where | None, label: str = "") -> list[Code]:
+def code_line(where: Where | None, label: str = "") -> list[card.Code]:
     """The line that was executing, as the learner wrote it."""
     if where is None:
         return []
     cell = "" if where.cell in ("", label, THIS_CELL) else f"{where.cell}, "
     function = f" in {where.function}" if where.function and not where.function.startswith("<") else ""
-    return [Code(where.source.strip(), f"{cell}line {where.line}{function}")]
+    return [card.Code(where.source.strip(), f"{cell}line {where.line}{function}")]
 
 
 def compare_prediction(predicted_mib: float | None, outcome: Outcome) -> str:
     """The learner's prediction against the measured peak, in a sentence; "" without a prediction."""
     if predicted_mib is None:
         return ""
-    said = f"You predicted {mib(predicted_mib)}"
+    said, peak = f"You predicted {mib(predicted_mib)}", mib(outcome.peak_mib)
     if outcome.status != "finished":
-        said = f"{said}. The run had reached {mib(outcome.peak_mib)} when it was stopped"
         enough = predicted_mib > outcome.peak_mib * 0.98
-        return f"{said}, so you may have been right." if enough else f"{said}, so it needs more than you thought."
+        so = "so you may have been right" if enough else "so it needs more than you thought"
+        return f"{said}. The run had reached {peak} when it was stopped, {so}."
     if outcome.peak_mib <= 0:
         return f"{said}; the run needed nothing that could be measured."
     ratio = predicted_mib / outcome.peak_mib
-    if 0.9 <= ratio <= 1.1:
-        return f"{said} and the run needed {mib(outcome.peak_mib)}: within 10%."
-    direction = "high" if ratio > 1 else "low"
-    return f"{said} and the run needed {mib(outcome.peak_mib)}: {max(ratio, 1 / ratio):.1f} times too {direction}."
+    off = f"{max(ratio, 1 / ratio):.1f} times too {'high' if ratio > 1 else 'low'}"
+    return f"{said} and the run needed {peak}: {'within 10%' if 0.9 <= ratio <= 1.1 else off}."
 
 
 def shown(values: Mapping[str, object]) -> dict[str, object]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keyword
 from argparse import ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -29,8 +30,6 @@ from course_utils.notebook.progress import Progress, short
 from course_utils.notebook.show import show
 from course_utils.sandbox.launch import ZygoteLost
 
-COURSE_USAGE = "Write %course hint 01, %course progress or %course submit 01."
-
 
 class Interrupted(KeyboardInterrupt):
     """Ends the cell, so that queued cells do not run, and shows one line where a traceback would stand."""
@@ -47,15 +46,11 @@ def amount_of_memory(text: str) -> float:
         raise ArgumentTypeError(str(error)) from None
 
 
-def duration(text: str) -> float:
-    """A number of seconds above 0."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0, such as 60")
-    return seconds
+def seconds(text: str) -> float:
+    """A time above 0; argparse turns the ValueError into a sentence."""
+    if not 0 < (number := float(text)) < float("inf"):
+        raise ValueError(text)
+    return number
 
 
 def variable_name(text: str) -> str:
@@ -69,9 +64,7 @@ def parse(magic: Callable, line: str, example: str) -> Any:
     """The arguments of a magic; raises UsageError with one sentence that ends in an example."""
     try:
         return parse_argstring(magic, line)
-    except UsageError as error:
-        reason = str(error)
-    except ValueError as error:  # an open quotation mark
+    except (UsageError, ValueError) as error:  # ValueError: an open quotation mark
         reason = str(error)
     reason = reason.removeprefix("argument ").rstrip(".")
     raise UsageError(f"{reason[:1].upper()}{reason[1:]}. Write it like this: {example}")
@@ -82,6 +75,20 @@ def find_lab(text: str) -> LabSpec:
     try:
         return labs.get(text.strip())
     except labs.UnknownLab as error:
+        raise UsageError(str(error)) from None
+
+
+@contextmanager
+def watched(live: Live) -> Iterator[None]:
+    """Within, an interrupt or a sandbox that cannot start puts a sentence in the place of the status line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sentence = "The run was stopped. Notebook and sandbox are ready for the next."
+        live.finish(notice_card("■", "Interrupted", [sentence]))
+        raise Interrupted from None
+    except (sandbox.IsolationUnavailable, MeterUnavailable, CannotGrade, ZygoteLost, OSError) as error:
+        live.finish(notice_card("✕", "The sandbox cannot run here", [str(error)], "bad"))
         raise UsageError(str(error)) from None
 
 
@@ -97,7 +104,7 @@ class CourseMagics(Magics):
     @magic_arguments()
     @argument("--budget", type=amount_of_memory, required=True, help="above the baseline, in MiB; killed beyond it")
     @argument("--predict", type=amount_of_memory, help="the peak that you expect, in MiB")
-    @argument("--time-limit", type=duration, default=60.0, help="seconds")
+    @argument("--time-limit", type=seconds, default=60.0, help="seconds")
     @argument("--gpu-budget", type=amount_of_memory, help="of device memory, in MiB, if there is a GPU")
     @argument("--into", type=variable_name, help="a variable that gets the outcome; also the cell's name")
     @argument("--name", type=variable_name, help="a name by which later cells can run after this one")
@@ -111,17 +118,15 @@ class CourseMagics(Magics):
         name = arguments.name or arguments.into or ""
         before = CELLS.add(name, source, " ".join(arguments.after))
         live = Live(self.shell, arguments.budget)
-        outcome = self._watched(
-            live,
-            lambda: sandbox.run(
+        with watched(live):
+            outcome = sandbox.run(
                 [(THIS_CELL, source)],
                 budget_mib=arguments.budget,
                 time_limit=arguments.time_limit,
                 gpu_budget_mib=arguments.gpu_budget,
                 before=before,
                 listener=live.listener(),
-            ),
-        )
+            )
         live.output_left(outcome)
         if arguments.into:
             self.shell.user_ns[arguments.into] = outcome
@@ -140,16 +145,16 @@ class CourseMagics(Magics):
     @line_magic("course")
     def course(self, line: str) -> None:
         """`%course hint NN`, `%course progress`, `%course submit NN`."""
-        words = line.split()
-        if words[:1] == ["progress"] and len(words) == 1:
-            progress = Progress()
-            show(progress_card(progress.labs, labs.all(), short(progress.path), progress.warning))
-        elif words[:1] == ["hint"] and len(words) == 2:
-            self._hint(find_lab(words[1]))
-        elif words[:1] == ["submit"] and len(words) == 2:
-            self._submit(find_lab(words[1]))
-        else:
-            raise UsageError(COURSE_USAGE)
+        match line.split():
+            case ["progress"]:
+                progress = Progress()
+                show(progress_card(progress.labs, labs.specs(), short(progress.path), progress.warning))
+            case ["hint", number]:
+                self._hint(find_lab(number))
+            case ["submit", number]:
+                self._submit(find_lab(number))
+            case _:
+                raise UsageError("Write %course hint 01, %course progress or %course submit 01.")
 
     def _hint(self, lab: LabSpec) -> None:
         progress = Progress()
@@ -186,7 +191,8 @@ class CourseMagics(Magics):
         cells = graded_cells((0, source) for source in sources)[0][lab.number]
         live = Live(self.shell, lab.budget_mib, f"Grading lab {lab.number}")
         listener = sandbox.Listener(output=live.output, sample=live.sample)
-        record = self._watched(live, lambda: grade_source(cells, lab, listener=listener))
+        with watched(live):
+            record = grade_source(cells, lab, listener=listener)
         self.graded[lab.number] = (list(sources), record)
         progress = Progress()
         progress.save(lab, record)
@@ -194,19 +200,6 @@ class CourseMagics(Magics):
         if progress.warning:
             print(progress.warning)
         return record
-
-    def _watched(self, live: Live, run: Callable[[], Any]) -> Any:
-        """`run()`; an interrupt, or a sandbox that cannot start, is told in a sentence in the status line's place."""
-        try:
-            return run()
-        except KeyboardInterrupt:
-            live.finish(
-                notice_card("■", "Interrupted", ["The run was stopped. Notebook and sandbox are ready for the next."])
-            )
-            raise Interrupted from None
-        except (sandbox.IsolationUnavailable, MeterUnavailable, CannotGrade, ZygoteLost, OSError) as error:
-            live.finish(notice_card("✕", "The sandbox cannot run here", [str(error)], "bad"))
-            raise UsageError(str(error)) from None
 
     def _request(self) -> dict[str, Any]:
         """The message by which the notebook asked to run this cell, {} in a terminal."""
