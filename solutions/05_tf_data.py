@@ -500,10 +500,10 @@ notebook.claims(
 # from 0 to 9. The function `train` below is given, and fits a model on them.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline, training included. A run is killed at twice that.
-# - **Speed:** for each second of processor time, at least {{speedup}} times the images of a plain loop of `load_img`
-#   and `img_to_array`. The grader runs through both in turn, four times. Other programs on the machine hardly change
-#   processor time; Python code in the pipeline wastes it. A pipeline below that gets no points, and the card says that
-#   it timed out.
+# - **Speed:** for each second of processor time, at least {{least_speed}} times the images of a plain loop of
+#   `load_img` and `img_to_array`. The grader runs through both in turn, four times. Other programs on the machine
+#   hardly change processor time; Python code in the pipeline wastes it. A pipeline below that gets no points, and the
+#   card says that it timed out.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds for everything.
 #

@@ -14,6 +14,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
+from course_utils import labs
 from course_utils.cards.runs import RESULTS
 from course_utils.grading.grade import grade_answer
 from course_utils.grading.submission import read
@@ -426,7 +427,7 @@ def test_graded_cells_from_starter_to_handed_in_file(notebook: Notebook) -> None
     handed_in = notebook.run("%course submit 01")
     assert "submission_01.ipynb" in handed_in.text
     (record,) = [
-        grade_answer(submission, answer, isolation="process", seed=0)
+        grade_answer(answer, labs.get(answer.lab), submission=submission)
         for submission in [read(notebook.folder / "submission_01.ipynb")]
         for answer in submission.answers
     ]
