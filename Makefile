@@ -40,7 +40,9 @@ $(ENVIRONMENT_STAMP):
 	@if ! $(BIN)/python -c 'import pip, sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(PYTHON_VERSION)")' 2>/dev/null; then \
 	  $(PYTHON) -m venv --clear $(ENVIRONMENT) || { rm -rf $(ENVIRONMENT); exit 1; }; fi
 	@echo "Installing requirements.lock into $(ENVIRONMENT): a few minutes the first time."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
+	@# The constraint holds for the tools that build a package which comes as source only.
+	PIP_CONSTRAINT=requirements.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	  --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f $(ENVIRONMENT)/made-with-*
 	@touch $@

@@ -1,6 +1,6 @@
 """Run lab 01's crash and its last fix for real, and draw both memory curves into one picture.
 
-    python benchmarks/crash_picture.py
+    python -m benchmarks.crash_picture
 
 writes book/images/crash-and-fix-light.svg and -dark.svg, which the front page and README.md show.
 
@@ -17,8 +17,8 @@ import jupytext
 from course_utils import labs, sandbox, units
 from course_utils.cards import curve, render
 from course_utils.cards.document import Figure, Series
+from tools import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "book" / "images"
 BUDGET_MIB = 256
 HEADER = 56

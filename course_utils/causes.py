@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 
+from course_utils import units
+
 # The start and the end of a long text are read: the first has the root error, the last the death.
 _HEAD, _TAIL = 60_000, 140_000
 
@@ -98,16 +100,19 @@ def explanations() -> list[Explanation]:
 
 
 def allocation(text: str | bytes) -> str:
-    """Describe the allocation that an error names: "float32 array of shape (24, 64, 1024, 1024): 6144 MiB", or ""."""
+    """Describe the allocation that an error names: "float32 array of shape (24, 64, 1024, 1024): 6,144 MiB", or ""."""
     found = _allocation(_readable(text))
-    return f"{found[0]}: {_mib(found[1])}" if found else ""
+    return f"{found[0]}: {units.mib(found[1] / 2**20)}" if found else ""
 
 
 # ---- what a text says ----
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    """A blank in a pattern also matches where a terminal has wrapped the line. All repeats are bounded, for speed."""
+    """Compile a pattern; a blank in it also matches where a terminal has wrapped the line.
+
+    Every repeat in a pattern is bounded, so that no text, however long or hostile, takes more than linear time.
+    """
     spaced = re.sub(r" (\??)", lambda blank: r"\s{0,20}" if blank[1] else r"\s{1,20}", pattern)
     return re.compile(spaced, re.IGNORECASE)
 
@@ -165,11 +170,6 @@ def _allocation(text: str) -> tuple[str, int] | None:
     return ("one block", max(sizes)) if sizes and max(sizes) > 0 else None
 
 
-def _mib(size: int) -> str:
-    mib = size / 2**20
-    return f"{mib:.0f} MiB" if mib >= 10 else f"{mib:.2g} MiB"
-
-
 def _with_figures(cause: _Cause, text: str) -> Explanation:
     """Settle which memory it was, and add the arithmetic where the text names an allocation."""
     found = cause.explanation
@@ -177,7 +177,7 @@ def _with_figures(cause: _Cause, text: str) -> Explanation:
         found = replace(found, kind="host_ram")
     named = _allocation(text) if found.kind in ("host_ram", "gpu_memory") else None
     if named:
-        found = replace(found, why=f"{found.why} Here it is: {named[0]}, {_mib(named[1])}.")
+        found = replace(found, why=f"{found.why} Here it is: {named[0]}, {units.mib(named[1] / 2**20)}.")
     return found
 
 

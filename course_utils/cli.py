@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from course_utils.units import mib, percent, seconds
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -46,47 +48,41 @@ def grade(
     from rich.console import Console
 
     from course_utils import reports, sandbox
-    from course_utils.grading import discovery, many
-    from course_utils.grading.grade import PUBLIC_SEED, CannotGrade, isolation_level, seed_from
+    from course_utils.grading.discovery import NoSuchPath
+    from course_utils.grading.many import grade_paths
+    from course_utils.grading.seed import CannotGrade
 
-    with _one_sentence(CannotGrade, discovery.NoSuchPath):
-        seed = PUBLIC_SEED if seed_file is None else seed_from(_read(seed_file))
-        found = discovery.discover(paths, leave_out=out)
-        if not found:
-            _stop(f"There is no .ipynb or .py file under {', '.join(map(str, paths))}.")
-        level = isolation_level(isolation)
-        if isolation == "auto" and level == "process":
-            print(
-                "Warning: isolation is only 'process', which keeps accidents apart and not malice, since this host "
-                f"cannot hold 'bwrap': {sandbox.unavailable('bwrap')}",
-                file=sys.stderr,
-            )
-        grades = many.Grades(out / "grades.sqlite")
-        console = Console(stderr=True)
-        tasks = [(one, answer) for one in map(discovery.read_found, found) for answer in one.answers]
-        records: list[Record] = []
+    progress = _progress(Console(stderr=True))
+    bar = progress.add_task("Grading", total=None)
+
+    def advance(level: str, done: int, total: int) -> None:
+        progress.update(bar, description=f"Grading ({level})", completed=done, total=total)
+        progress.start()
+
+    with _one_sentence(CannotGrade, NoSuchPath):
         try:
-            with _progress(console) as progress:
-                bar = progress.add_task(f"Grading ({level})", total=len(tasks))
-                for record in many.grade_many(tasks, grades, isolation=level, seed=seed, jobs=jobs):
-                    records.append(record)
-                    progress.advance(bar)
+            graded = grade_paths(
+                paths, out, jobs=jobs, isolation=isolation, seed_file=seed_file, say=_warn, progress=advance
+            )
         except KeyboardInterrupt:
-            print(f"Stopped. {len(records)} of {len(tasks)} are graded; the same command goes on.", file=sys.stderr)
+            task = progress.tasks[bar]
+            _warn(f"Stopped. {task.completed:g} of {task.total or 0:g} are graded; the same command goes on.")
             sandbox.stop()
             os._exit(130)  # without waiting for runs in threads; they die with this process
         finally:
-            grades.close()
+            if progress.live.is_started:
+                progress.stop()
         try:
-            written = reports.write(records, out)
+            written = reports.write(graded.records, out)
         except OSError as error:
             raise CannotGrade(f"Cannot write the results into {out} ({error.strerror}).") from None
     screen = Console()
-    screen.print(_table(records, screen.width))
-    print("Written: " + ", ".join(str(path) for path in written))
-    failed = [record for record in records if record.message.startswith(many.FAILED)]
-    if failed:
-        _stop(f"{len(failed)} could not be graded, first {failed[0]['submission']}: {failed[0]['message']}")
+    screen.print(_table(graded.records, screen.width))
+    print("Written: " + ", ".join(map(str, written)))
+    for failure in graded.failures:
+        _warn(str(failure))
+    if graded.failures:
+        _stop(f"{len(graded.failures)} could not be graded: run the same command again, which grades only these.")
 
 
 @application.command()
@@ -94,9 +90,10 @@ def check(file: Annotated[Path, typer.Argument(help="Your notebook or script.")]
     """Grade one file as the course does, and show what came out."""
     from rich.console import Console
 
-    from course_utils import sandbox
+    from course_utils import labs, sandbox
     from course_utils.grading import discovery
-    from course_utils.grading.grade import PUBLIC_SEED, CannotGrade, grade_answer
+    from course_utils.grading.grade import grade_answer
+    from course_utils.grading.seed import CannotGrade
 
     console = Console(stderr=True)
     with _one_sentence(CannotGrade, discovery.NoSuchPath):
@@ -107,28 +104,12 @@ def check(file: Annotated[Path, typer.Argument(help="Your notebook or script.")]
         for answer in one.answers:
             with console.status(f"Grading lab {answer.lab or '?'}") as status:
 
-                def show(seconds: float, mib: float, status=status, lab: str = answer.lab) -> None:
-                    status.update(f"Grading lab {lab}: {mib:,.0f} MiB after {seconds:.0f} s")
+                def show(duration: float, held: float, status=status, number: str = answer.lab) -> None:
+                    status.update(f"Grading lab {number}: {mib(held)} after {seconds(duration)}")
 
-                listener = sandbox.Listener(sample=show)
-                record = grade_answer(one, answer, isolation="process", seed=PUBLIC_SEED, listener=listener)
+                lab = labs.get(answer.lab) if answer.lab else None
+                record = grade_answer(answer, lab, listener=sandbox.Listener(sample=show), submission=one)
             _show(record)
-
-
-@application.command()
-def verify(
-    record: Annotated[Path, typer.Argument(help="The completion.json of a learner.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="What the same learner handed in.")],
-) -> None:
-    """Hold a completion record against what was handed in. A convenience: grades come from `grade`."""
-    from course_utils.grading import completion, discovery
-
-    with _one_sentence(completion.NotACompletionRecord, discovery.NoSuchPath):
-        rows = completion.verify(record, map(discovery.read_found, discovery.discover(paths, leave_out=record)))
-    for number, finding in rows:
-        print(f"Lab {number}: {finding}")
-    if any(finding != completion.HANDED_IN for _, finding in rows):
-        raise typer.Exit(1)
 
 
 @application.command()
@@ -201,8 +182,8 @@ def _show(record: Record) -> None:
         print(f"Where: {where.cell}, line {where.line}: {where.source}")
     if record.peak_mib is not None:
         print(
-            f"Measured by {record.method} in {record.seconds:.0f} s: peak {record.peak_mib:.0f} of "
-            f"{record.budget_mib:.0f} MiB above a baseline of {record.baseline_mib:.0f} MiB"
+            f"Measured by {record.method} in {seconds(record.seconds)}: peak {mib(record.peak_mib)}, budget "
+            f"{mib(record.budget_mib)}, both above a baseline of {mib(record.baseline_mib)}"
         )
 
 
@@ -213,15 +194,15 @@ def _table(records: list[Record], width: int) -> Table:
     table = Table()
     for name in ("Student", "Lab", "Verdict"):
         table.add_column(name, overflow="fold")
-    for name in ("Score", "Peak MiB", "Accuracy"):
+    for name in ("Score", "Peak", "Accuracy"):
         table.add_column(name, justify="right")
     wide = width >= WIDE
     if wide:
         table.add_column("Message", overflow="fold")
     for record in sorted(records, key=lambda record: (record.student, record.lab)):
         peak, accuracy = record.peak_mib, record.accuracy
-        figures = f"{record.score:.1f}", "" if peak is None else f"{peak:.0f}"
-        share = "" if accuracy is None else f"{accuracy:.1%}"
+        figures = f"{record.score:.1f}", "" if peak is None else mib(peak)
+        share = "" if accuracy is None else percent(accuracy)
         cells = (record.student, record.lab, record.verdict, *figures, share)
         # Text, not str: brackets in what a learner wrote are no markup.
         table.add_row(*(Text(cell) for cell in (*cells, *([record.message] if wide else []))))
@@ -251,8 +232,12 @@ def _print_json(value: object) -> None:
     print(json.dumps(value, indent=1))
 
 
-def _stop(sentence: str) -> NoReturn:
+def _warn(sentence: str) -> None:
     print(sentence, file=sys.stderr)
+
+
+def _stop(sentence: str) -> NoReturn:
+    _warn(sentence)
     raise typer.Exit(COULD_NOT)
 
 

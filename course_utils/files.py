@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ def scratch(prefix: str) -> Iterator[Path]:
 
 def remove(folder: Path) -> None:
     """Remove a folder that a run has written: too deep for shutil.rmtree, or closed, must not break the clean-up."""
+    with contextlib.suppress(OSError, RecursionError):
+        shutil.rmtree(folder)  # enough for nearly every folder, and needs no program in PATH
     for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
         if not os.path.lexists(folder):
             return

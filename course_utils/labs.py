@@ -54,8 +54,8 @@ class LabSpec(BaseModel):
     """The function that the lab asks for."""
     distorted: bool = False
     """Whether the hidden images are distorted more strongly than the training images."""
-    speedup: Number | None = None
-    """How many times as fast as a plain loop ``make_dataset`` must give images, in a lab that asks for it."""
+    least_speed: Number | None = None
+    """How fast ``make_dataset`` must give images, as a multiple of a plain loop: 0.75 allows a third more time."""
     compress_mib: Number | None = None
     """Where ``compress`` is killed, in a lab that asks for it; the budget is then for loading and predicting."""
     saved_kib: Number | None = None

@@ -76,7 +76,9 @@ def load(
     size = _whole_number("size", size, SMALLEST, LARGEST)
     seed = _whole_number("seed", seed, 0, 2**64 - 1)
     kind = f"{split}-distorted" if distorted else split
-    folder = cache_folder() / f"{kind}-{count}x{size}px-seed{seed}-r{REVISION}"
+    # A name can be seen by others, such as a graded answer: the seed of hidden scans must not be read off it.
+    named = hashlib.sha256(str(seed).encode()).hexdigest()[:16] if split == "hidden" else f"seed{seed}"
+    folder = cache_folder() / f"{kind}-{count}x{size}px-{named}-r{REVISION}"
     if _is_intact(folder, verify):  # nothing is written then, so a sandbox may ask for scans that are there
         return folder
     _handwriting()

@@ -385,8 +385,8 @@ print(f"{'the budget':<24}{lab.budget_mib:8.1f} MiB")
 # - The scans as bytes in a `np.memmap`, and a `PyDataset` that cuts batches out of it. The file costs disk space, but
 #   its pages do not count as memory that you need.
 # - The scans as bytes in one array, and a `PyDataset` that cuts batches out of it. It costs the second line of the
-#   table, and reads each file only once. With `fit(x, y)` instead, Keras copies the array, and that costs the second
-#   line two or three times.
+#   table, and reads each file only once. With `fit(x, y)` instead, Keras copies the array, for a moment twice. Three
+#   times the second line just fits into the budget, and leaves next to no room.
 # - The scans as bytes at 48 x 48 pixels, with a `Resizing` layer in the model. Each copy costs a quarter, so even
 #   `fit(x, y)` is no problem, and digits of this size are still easy to tell.
 

@@ -477,13 +477,14 @@ sizes = {  # of the outputs for one picture, in numbers
 }
 picture_mib = sum(sizes.values()) * 4 / 2**20
 print(f"The scans as bytes: {data_mib:.1f} MiB, and as much again for the copy that fit makes of them.")
-print(f"One picture in the batch: about {picture_mib:.2f} MiB.")
+print(f"One picture in the batch: at least {picture_mib:.2f} MiB.")
 for batch_size in (32, 128, 512):
-    print(f"A batch of {batch_size}: about {batch_size * picture_mib:.0f} MiB.")
+    print(f"A batch of {batch_size}: at least {batch_size * picture_mib:.0f} MiB.")
 
 # %% [markdown] tags=["solution"]
-# The weights and the two averages that Adam keeps for each of them are too small to see. A batch of 32 gives
-# enough steps to pass the floor in four epochs, and each gradient is the mean of enough pictures to be steady.
+# These are only the arrays that you can read off the model. TensorFlow needs more within a step, so measure the line as
+# in the lab before you trust it. The weights and the two averages that Adam keeps for each of them are too small to
+# see. A batch of 32 gives enough steps to pass the floor in four epochs.
 #
 # ## What else would pass
 #
@@ -536,7 +537,7 @@ for batch_size in (32, 128, 512):
 #
 # - [ ] Keras keeps the activations of all steps :: Then the number would grow with every batch.
 # - [x] The process keeps the freed memory for the next step :: Giving it back and asking again would take time.
-# - [ ] `psutil` shows the highest value since the start :: It shows what the process holds at that moment.
+# - [ ] `psutil` shows the highest value since the start :: It shows the memory of the process at that moment.
 
 # %% tags=["versions"]
 notebook.versions(seed=0)

@@ -106,8 +106,8 @@ for _batch in batches(paths):
     pass
 
 # %% [markdown]
-# Three things are alive at the peak: the list, the batch that you hold, and the next one, which the generator stacks
-# before it lets go of yours.
+# Three things are in memory at the peak: the list, the batch that you hold, and the next one, which the generator
+# stacks before it lets go of yours.
 
 # %% tags=["explain"]
 batch_mib = 32 * scan_mib
@@ -559,7 +559,7 @@ notebook.claims(
         ),
         (
             "use_multiprocessing copies the data set into each process.",
-            f"four processes beside an array of {1000 * scan_mib:.0f} MiB: {added_by_processes:+.0f} MiB, "
+            f"four processes and an array of {1000 * scan_mib:.0f} MiB: {added_by_processes:+.0f} MiB, "
             f"where four copies would be {copies_mib:+.0f} MiB",
             "true"
             if added_by_processes > 0.8 * copies_mib

@@ -443,7 +443,7 @@ print(f"The copy of them that flow keeps: {4 * bytes_mib:.0f} MiB")
 # - `ImageDataGenerator` with `flow_from_directory` and `target_size=(48, 48)`. It holds names and a batch as well, so
 #   the memory is about the same. It runs Python code for each picture, so it is slower where there are few cores.
 # - The augmentation layers inside the model, after `Resizing`. They work in `fit` and do nothing in `predict`. They
-#   are then part of the training step instead of running beside it.
+#   are then part of the training step instead of running at the same time.
 # - A `RandomTranslation` in addition. It costs no memory worth mentioning, and some time.
 
 # %% [markdown] tags=["summary"]
@@ -452,7 +452,7 @@ print(f"The copy of them that flow keeps: {4 * bytes_mib:.0f} MiB")
 # - `flow(x)` keeps the whole array as `float32`. `fit(x)` makes one more copy while it runs. Neither is needed.
 # - `flow_from_directory` holds file names and one batch. Give it a `target_size`, and take validation pictures from a
 #   second generator that does not augment.
-# - `image_dataset_from_directory` with layers does the same, is not deprecated, and runs beside the training step.
+# - `image_dataset_from_directory` with layers does the same, is not deprecated, and runs during the training step.
 # - Augmentation makes pictures one batch at a time. It costs time, not memory.
 # - Everyone who uses the model must do to pixels the same as the generator did. A layer inside the model goes with the
 #   model.

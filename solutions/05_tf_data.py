@@ -298,7 +298,7 @@ measure_epochs(files.map(decode, num_parallel_calls=2).cache("decoded").batch(32
 # %% [markdown]
 # Run through a cached data set to its end before you rely on it: TensorFlow does not use a cache that is only half
 # full. And put `shuffle` after `cache`, or every epoch has the order of the first. A shuffle buffer after the cache
-# holds references to what the cache holds already.
+# only refers to the elements of the cache.
 #
 # ### Step 5: how far ahead to work
 #
@@ -500,10 +500,10 @@ notebook.claims(
 # from 0 to 9. The function `train` below is given, and fits a model on them.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline, training included. A run is killed at twice that.
-# - **Speed:** for each second of processor time, at least {{speedup}} times the images of a plain loop of `load_img`
-#   and `img_to_array`. The grader runs through both in turn, four times. Other programs on the machine hardly change
-#   processor time; Python code in the pipeline wastes it. A pipeline below that gets no points, and the card says that
-#   it timed out.
+# - **Speed:** for each second of processor time, at least {{least_speed}} times the images of a plain loop of
+#   `load_img` and `img_to_array`. The grader runs through both in turn, four times. Other programs on the machine
+#   hardly change processor time; Python code in the pipeline wastes it. A pipeline below that gets no points, and the
+#   card says that it timed out.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds for everything.
 #
@@ -595,7 +595,7 @@ for name, size in rows.items():
 # ## Summary
 #
 # - `from_tensor_slices` copies its argument. Give it names.
-# - `shuffle` and `cache` hold what comes before them. Shuffle names, cache bytes, cast afterwards.
+# - `shuffle` and `cache` hold the elements that reach them. Shuffle names, cache bytes, cast afterwards.
 # - Names, shuffle, parallel `map` with TensorFlow's own decoding, batch, prefetch: in this order.
 # - `prefetch` buys speed with memory. A few batches are enough, and `ram_budget` limits `AUTOTUNE`.
 # - An array inside a mapped function becomes part of the graph, which ends at 2 GB.

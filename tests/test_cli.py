@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from course_utils.sandbox import isolation
-
-ROOT = Path(__file__).resolve().parent.parent
+from tools import ROOT
 
 
 def run(

@@ -21,13 +21,16 @@ from pydantic import ValidationError
 from test_grading_submission import TRAIN, code, notebook
 
 from course_utils import labs, sandbox, scans
-from course_utils.grading import grade_source, inside, many, record, score, submission
-from course_utils.grading.examiner import Examiner
-from course_utils.grading.grade import CannotGrade, isolation_level, seed_from
+from course_utils.grading import grade_source, many, record, score, seed, submission
+from course_utils.grading.grade import isolation_level
+from course_utils.grading.seed import CannotGrade, seed_from
+from course_utils.grading.tasks import pipeline, predicting, search
+from course_utils.grading.tasks.pipeline import Pipeline
+from course_utils.grading.tasks.train import Train
+from tools import ROOT
 
 LAB = labs.get(1)
 COUNT = LAB.hidden_count
-ROOT = Path(__file__).resolve().parent.parent
 
 # Answers that need no training, and what becomes of them: verdict, and words of the message.
 ANSWERS = {
@@ -188,7 +191,7 @@ def test_isolation_is_never_lowered(monkeypatch):
 
 def test_hidden_images_carry_no_label_and_a_link_leads_nowhere(tmp_path):
     hidden = scans.load("hidden", count=20, size=16, seed=5)
-    first, second = Examiner(hidden, tmp_path / "a"), Examiner(hidden, tmp_path / "b")
+    first, second = Train(LAB, hidden, tmp_path / "a"), Train(LAB, hidden, tmp_path / "b")
     for examiner in (first, second):
         examiner.directory.mkdir()
         names = examiner.answer({"state": "trained"})["images"]
@@ -206,7 +209,7 @@ def test_hidden_images_carry_no_label_and_a_link_leads_nowhere(tmp_path):
         second.answer({"predictions": wrong})
         assert second.accuracy is None and "20 labels" in second.problem
 
-    trap = Examiner(hidden, tmp_path / "c")
+    trap = Train(LAB, hidden, tmp_path / "c")
     trap.directory.mkdir()
     (tmp_path / "elsewhere").mkdir()
     (trap.directory / "graded_images").symlink_to(tmp_path / "elsewhere")
@@ -217,22 +220,22 @@ def test_hidden_images_carry_no_label_and_a_link_leads_nowhere(tmp_path):
 
 def test_a_pipeline_is_timed_by_the_grader_lap_by_lap(tmp_path):
     def timed(laps: tuple[str, ...], seconds: list[float]) -> float | None:
-        examiner = Examiner(tmp_path, tmp_path)
+        examiner = Pipeline(labs.get(5), tmp_path, tmp_path)
         for lap, now in zip(laps, seconds, strict=True):
             examiner.answer({"lap": lap, "processor_seconds": now})
-        return examiner.speedup()
+        return examiner.speed()
 
-    laps = len(inside.LAPS)
+    laps = len(pipeline.LAPS)
     loops_of_six_datasets_of_two = [lap // 2 * 8 + lap % 2 * 6 for lap in range(laps)]
-    assert timed(inside.LAPS, loops_of_six_datasets_of_two) == pytest.approx(3)
-    assert timed(inside.LAPS[:-1], list(range(laps - 1))) is None
-    assert timed(inside.LAPS * 2, list(range(2 * laps))) is None  # a run that sends laps of its own
+    assert timed(pipeline.LAPS, loops_of_six_datasets_of_two) == pytest.approx(3)
+    assert timed(pipeline.LAPS[:-1], list(range(laps - 1))) is None
+    assert timed(pipeline.LAPS * 2, list(range(2 * laps))) is None  # a run that sends laps of its own
 
 
 def test_what_is_no_pipeline_is_named():
     batch = (np.zeros((4, 8, 8, 3)), np.zeros(4))
-    inside.run_through([batch, batch], 8)
-    inside.run_through(itertools.repeat(batch), 8)  # repeat() is no reason to wait for ever
+    pipeline.run_through([batch, batch], 8)
+    pipeline.run_through(itertools.repeat(batch), 8)  # repeat() is no reason to wait for ever
     for dataset, words in (
         ([batch], "gave 4 images, and the folder has 8"),
         (None, "returned None"),
@@ -240,12 +243,12 @@ def test_what_is_no_pipeline_is_named():
         ([(batch[0], 3)], "expected a batch"),
         ([(batch[0], batch[1][:3])], "4 images with 3 labels"),
     ):
-        with pytest.raises(inside.Problem, match=words):
-            inside.run_through(dataset, 8)
+        with pytest.raises(predicting.Problem, match=words):
+            pipeline.run_through(dataset, 8)
 
 
 def test_a_search_returns_a_model_and_an_accuracy_for_each_configuration(monkeypatch):
-    count = len(inside.CONFIGURATIONS)
+    count = len(search.CONFIGURATIONS)
     asked = []
 
     def graded(found) -> dict:
@@ -253,12 +256,12 @@ def test_a_search_returns_a_model_and_an_accuracy_for_each_configuration(monkeyp
         said = []
         monkeypatch.setattr(sandbox.inside, "exchange", lambda message: said.append(message) or {"images": ["a.jpg"]})
         answer = {"search": lambda _, all_: asked.append(all_) or found, "predict": lambda _, paths: [3] * len(paths)}
-        inside.search_and_predict(answer, "folder")
+        predicting.run(search.inside, answer, "folder", search.CONFIGURATIONS)
         return said[-1]
 
     for accuracies in ([0.5] * count, tuple(range(2)) * (count // 2), np.linspace(0, 1, count)):
         assert graded(("model", accuracies)) == {"predictions": [3]}
-    assert asked[0] == inside.CONFIGURATIONS and asked[0][0] is not inside.CONFIGURATIONS[0]
+    assert asked[0] == search.CONFIGURATIONS and asked[0][0] is not search.CONFIGURATIONS[0]
     for found in ("model", None, (None, [0.5] * count), ("model", [0.5] * count, 1)):
         assert "expected a pair" in graded(found)["problem"]
     for accuracies in ([0.5] * (count - 1), [1.5] * count, [float("nan")] * count, None, 0.5, ["high"] * count):
@@ -286,7 +289,7 @@ ZEROS = "def predict(file, paths): return [0] * len(paths)\n"
         (
             f"{FILL}def compress(folder, file): file.write_bytes(b'7' * len(fill(128)))\n{ZEROS}",
             "over_budget",
-            "16384 of 100 KiB",
+            "16,384 of 100 KiB",
         ),
         (f"{FILL}def compress(folder, file): fill(128); file.write_bytes(b'7')\n{ZEROS}", "inaccurate", "0 of 100 KiB"),
         (f"{FILL}def compress(folder, file): fill(999)\n{ZEROS}", "out_of_memory", "While compress ran: It needed"),
@@ -330,10 +333,10 @@ def test_a_compressed_model_is_graded_on_what_serving_it_needs(source, verdict, 
 def test_predictions_are_taken_in_any_honest_form():
     scores = np.eye(10)[[3, 1]]
     for answer in ([3, 1], (3.0, 1.0), np.array([[3], [1]]), scores, scores.tolist(), np.uint8([3, 1])):
-        assert inside.labels(answer, 2) == [3, 1]
+        assert predicting.labels(answer, 2) == [3, 1]
     for answer in (None, "31", {"a": 1}, [[1], [1, 2]], [3.5, 1], [3, 10], [-1, 0], [np.nan, 1], 5, iter([1, 2])):
-        with pytest.raises(inside.Problem, match="expected"):
-            inside.labels(answer, 2)
+        with pytest.raises(predicting.Problem, match="expected"):
+            predicting.labels(answer, 2)
 
 
 def test_score():
@@ -352,6 +355,79 @@ def test_the_peak_survives_thinning():
     trace[1234] = (12.34, 99.0)
     thin = record.thinned(trace)
     assert len(thin) <= record.TRACE_POINTS and (12.34, 99.0) in thin
+
+
+def test_a_failure_of_the_grader_is_not_the_beginning_of_a_message(tmp_path):
+    name = "The grader failed on this submission"
+    source = f"{TRAIN}Error = type({name!r}, (Exception,), {{}})\ndef predict(model, paths): raise Error"
+    notebook(tmp_path / "class" / "eve.ipynb", code(f"%%graded 01\n{source}"))
+    done = command("grade", tmp_path / "class", "--out", tmp_path / "out", "--isolation", "process")
+    assert done.returncode == 0, done.stderr
+    (one,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert one["verdict"] == "raised" and name in one["message"]
+
+
+def test_a_failure_of_the_grader_costs_nobody_else_a_grade(tmp_path, monkeypatch):
+    for student in ("ada", "eve"):
+        notebook(tmp_path / "class" / f"{student}.ipynb", code(f"%%graded 01\n# {student}\n{TRAIN}"))
+
+    def grade_answer(answer, lab, **rest):
+        if "eve" in answer.cells[0][1]:
+            raise RuntimeError("The disk\nis full")
+        return record.Record(verdict="passed", message="It fits.", lab="01")
+
+    monkeypatch.setattr(many, "grade_answer", grade_answer)
+    said = []
+    graded = many.grade_paths([tmp_path / "class"], tmp_path / "out", isolation="process", say=said.append)
+    assert [one.student for one in graded.records] == ["ada"]
+    (failure,) = graded.failures
+    assert str(failure).endswith("eve.ipynb, lab 01 (RuntimeError: The disk is full).")
+    assert len(said) == 1 and "public" in said[0]
+    assert len(remembered(tmp_path / "out")) == 1
+
+
+def test_a_seed_file_that_others_can_read_is_refused(tmp_path):
+    file = tmp_path / "my secret.txt"
+    file.write_text("secret\n")
+    for mode in (0o644, 0o640, 0o604, 0o620):
+        file.chmod(mode)
+        with pytest.raises(CannotGrade, match=f"run `chmod 600 '{file}'`"):
+            seed.read_seed(file)
+    file.chmod(0o600)
+    assert seed.read_seed(file) == seed_from("secret")
+
+
+def test_without_a_secret_one_is_made_for_the_owner_alone_and_kept(tmp_path):
+    first, made = seed.kept_seed(tmp_path / "out")
+    assert made and seed.kept_seed(tmp_path / "out") == (first, False)
+    assert seed.kept_seed(tmp_path / "other")[0] != first != seed.PUBLIC_SEED
+    file = tmp_path / "out" / seed.FILE_NAME
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.chmod(0o644)
+    with pytest.raises(CannotGrade, match="chmod 600"):
+        seed.kept_seed(tmp_path / "out")
+
+
+def test_an_answer_finds_no_seed_in_what_it_can_reach():
+    """Neither in a command line, nor an environment, nor the name of a folder that it is told of."""
+    spying = """
+import gc, glob, os, sys
+def train(folder):
+    seen = [repr(sys.argv), repr(dict(os.environ)), str(folder), os.getcwd()]
+    for path in glob.glob("/proc/[0-9]*/cmdline") + glob.glob("/proc/[0-9]*/environ"):
+        try:
+            seen.append(open(path, "rb").read().decode("utf-8", "replace"))
+        except OSError:
+            pass
+    seen += [value for value in map(repr, gc.get_objects()) if len(value) < 100_000]
+    assert not [text for text in seen if str(SEED) in text]
+    return 1
+def predict(model, paths): return [0] * len(paths)
+"""
+    secret = seed_from("a secret of this test")
+    hidden = f"int('{str(secret)[::-1]}'[::-1])"
+    one = grade_source([("graded cell", f"SEED = {hidden}\n{spying}")], LAB, seed=secret)
+    assert one.verdict == "inaccurate", one.message
 
 
 def test_secret_seeds_differ():
@@ -392,26 +468,27 @@ def test_a_killed_run_resumes_and_loses_nothing(tmp_path):
 def test_identical_answers_are_run_once_and_graded_alike(tmp_path):
     tasks = []
     for student in ("ada", "bob"):
-        path = notebook(tmp_path / f"{student}.ipynb", code("%%graded 01\ndef train(folder): return 1 / 0"))
+        cell = code("%%graded 01\ndef train(folder): return 1 / 0", outputs=[student])
+        path = notebook(tmp_path / f"{student}.ipynb", cell)
         one = submission.read(path)
         tasks += [(one, answer) for answer in one.answers]
     grades = many.Grades(tmp_path / "grades.sqlite")
     first, second = many.grade_many(tasks, grades, isolation="process", seed=0, jobs=2)
     assert [first.student, second.student] == ["ada", "bob"]
     assert first.verdict == "raised"
-    same = {"student": "", "submission": ""}
+    assert first.sha256 != second.sha256  # of files that differ in their outputs alone
+    same = {"student": "", "submission": "", "sha256": ""}
     assert first.model_copy(update=same) == second.model_copy(update=same)
 
 
-def test_a_lab_that_asks_for_something_else_is_graded_anew(tmp_path, monkeypatch):
-    one = submission.read(notebook(tmp_path / "01.ipynb", code(f"%%graded 01\n{TRAIN}")))
-    (answer,) = one.answers
+def test_a_lab_that_asks_for_something_else_is_graded_again(tmp_path, monkeypatch):
+    (answer,) = submission.read(notebook(tmp_path / "01.ipynb", code(f"%%graded 01\n{TRAIN}"))).answers
     grades = many.Grades(tmp_path / "grades.sqlite")
     asked = {"isolation": "process", "seed": 0}
-    grades.put(many.key((one, answer), **asked), record.Record(verdict="passed", message="It fits."))
-    assert grades.get(many.key((one, answer), **asked))
+    grades.put(many.key(answer, **asked), record.Record(verdict="passed", message="It fits."))
+    assert grades.get(many.key(answer, **asked))
     monkeypatch.setattr(labs, "get", lambda number: LAB.model_copy(update={"budget_mib": LAB.budget_mib - 1}))
-    assert grades.get(many.key((one, answer), **asked)) is None
+    assert grades.get(many.key(answer, **asked)) is None
 
 
 def remembered(out: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
+from course_utils import labs
 from course_utils.cards.runs import RESULTS
 from course_utils.grading.grade import grade_answer
 from course_utils.grading.submission import read
@@ -288,7 +289,15 @@ def test_a_cell_that_only_defines_things_gets_one_line(notebook: Notebook) -> No
     assert line.startswith("✓ FINISHED: ")
     assert "the helpers. Later cells can run after it with `--after helpers`." in line
     assert list(definition.displays[0]) == ["text/html", "text/plain"]
-    for options, code in (("--name big", "x = b'x' * 9 * 2**20"), ("--name guess --predict 3", "x = 1"), ("", "x = 1")):
+    second = notebook.run("%%sandbox --budget 120 --name second --after helpers\nx = 1\n")
+    assert "Ran after `helpers`. Later cells" in second.text and len(second.text.splitlines()) == 1
+    full = {
+        "--name big": "x = b'x' * 9 * 2**20",
+        "--name guess --predict 3": "x = 1",
+        "--into kept": "x = 1",
+        "": "x = 1",
+    }
+    for options, code in full.items():
         assert "Peak: " in notebook.run(f"%%sandbox --budget 120 {options}\n{code}\n").text
 
 
@@ -418,7 +427,7 @@ def test_graded_cells_from_starter_to_handed_in_file(notebook: Notebook) -> None
     handed_in = notebook.run("%course submit 01")
     assert "submission_01.ipynb" in handed_in.text
     (record,) = [
-        grade_answer(submission, answer, isolation="process", seed=0)
+        grade_answer(answer, labs.get(answer.lab), submission=submission)
         for submission in [read(notebook.folder / "submission_01.ipynb")]
         for answer in submission.answers
     ]

@@ -12,9 +12,9 @@ from packaging.utils import canonicalize_name
 from tools import ROOT
 
 PINNED = [
-    Requirement(line)
+    Requirement(pin)
     for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines()
-    if line and not line.startswith("#")
+    if (pin := line.partition("#")[0].strip())
 ]
 LOCK = (ROOT / "requirements.lock").read_text("utf-8")
 # A requirement, and the lines that go on with it.

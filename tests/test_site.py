@@ -13,10 +13,11 @@ from urllib.parse import unquote, urldefrag, urljoin, urlparse
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from conftest import ROOT, cannot_be_tested, require_program
+from conftest import cannot_be_tested, require_program
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from course_utils import labs
+from tools import ROOT
 
 HTML = ROOT / "_build" / "html"
 CONFIGURATION = yaml.safe_load((ROOT / "_config.yml").read_text())

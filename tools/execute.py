@@ -29,6 +29,7 @@ AT_ONCE = 2
 BUILD = ROOT / "_build"
 CACHE = BUILD / ".jupyter_cache"
 MADE_WITH = CACHE / "made-with"
+DOCTREES = BUILD / ".doctrees"
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,27 @@ class Execution:
     seconds: float
 
 
+def _is_current() -> bool:
+    return MADE_WITH.exists() and MADE_WITH.read_text("utf-8") == fingerprint()
+
+
+def empty_outdated_cache() -> None:
+    """Remove what another state of the package or of its versions has executed, and the pages that Sphinx made of it.
+
+    Sphinx reads a page again if its text has changed, but not if its outputs have.
+    """
+    if not _is_current():
+        for outdated in (CACHE, DOCTREES):
+            shutil.rmtree(outdated, ignore_errors=True)
+        CACHE.mkdir(parents=True)
+        write_whole(MADE_WITH, fingerprint())
+
+
 def find(path: Path) -> Execution | None:
     """Return the execution of a notebook as it stands now, or None where there is none."""
     from jupyter_cache import get_cache
 
-    if not MADE_WITH.exists() or MADE_WITH.read_text("utf-8") != fingerprint():
+    if not _is_current():
         return None
     cache = get_cache(str(CACHE))
     try:
@@ -88,12 +105,7 @@ def notebooks() -> list[Path]:
 
 
 def main() -> int:
-    if not MADE_WITH.exists() or MADE_WITH.read_text("utf-8") != fingerprint():
-        # Sphinx reads a page again only if its text has changed, and not if its outputs have.
-        for outdated in (CACHE, BUILD / ".doctrees"):
-            shutil.rmtree(outdated, ignore_errors=True)
-        CACHE.mkdir(parents=True)
-        write_whole(MADE_WITH, fingerprint())
+    empty_outdated_cache()
     asked = [Path(name).resolve() for name in sys.argv[1:]] or notebooks()
     todo = [path for path in asked if find(path) is None]
     os.environ.pop("COURSE_UTILS_PROGRESS", None)  # progress is to be kept in the folder of the run

@@ -5,16 +5,41 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from course_utils import __version__, labs
-from course_utils.grading.grade import CannotGrade, grade_answer
-from course_utils.grading.record import SCHEMA, Record, clean
+from course_utils import labs, sandbox
+from course_utils.grading import discovery, seed
+from course_utils.grading.grade import grade_answer, isolation_level
+from course_utils.grading.record import SCHEMA, Record, clean, versions
+from course_utils.grading.seed import CannotGrade
 from course_utils.grading.submission import Answer, Submission
 
 Task = tuple[Submission, Answer]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An answer that the grader itself failed on. It has no record, and the next run tries it again."""
+
+    submission: Submission
+    answer: Answer
+    error: Exception
+
+    def __str__(self) -> str:
+        name, reason = type(self.error).__name__, clean(self.error, 300)
+        return f"The grader failed on {clean(self.submission.path)}, lab {self.answer.lab} ({name}: {reason})."
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What became of a class: a record an answer, or a failure of the grader."""
+
+    records: list[Record]
+    failures: list[Failure]
 
 
 class Grades:
@@ -42,7 +67,8 @@ class Grades:
     def put(self, key: str, record: Record) -> None:
         try:
             with self.connection:
-                self.connection.execute("INSERT OR REPLACE INTO grades VALUES (?, ?)", (key, record.model_dump_json()))
+                row = (key, record.model_dump_json())
+                self.connection.execute("INSERT OR REPLACE INTO grades VALUES (?, ?)", row)
         except sqlite3.Error as error:
             raise CannotGrade(f"Cannot write grades.sqlite ({error}): free some space and run this again.") from None
 
@@ -50,48 +76,99 @@ class Grades:
         self.connection.close()
 
 
-def key(task: Task, *, isolation: str, seed: int) -> str:
-    """What a record stands for: graded once, it is never graded again, unless the lab asks for something else.
+def key(answer: Answer, *, isolation: str, seed: int) -> str:
+    """What a record stands for: an answer with the same key is never graded again.
 
-    The seed cannot be read off it.
+    The graded cells count, not the file with its outputs, and what the lab asks. The seed cannot be read off it.
     """
-    submission, answer = task
-    asked = labs.get(answer.lab).model_dump()
-    parts = (submission.sha256, asked, isolation, seed, __version__, SCHEMA)
+    parts = (answer.cells, repr(labs.get(answer.lab)), isolation, seed, versions(), SCHEMA)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def grade_many(tasks: Iterable[Task], grades: Grades, *, isolation: str, seed: int, jobs: int = 1) -> Iterator[Record]:
+def grade_paths(
+    paths: Iterable[Path],
+    out: Path,
+    *,
+    jobs: int = 1,
+    isolation: str = "auto",
+    seed_file: Path | None = None,
+    say: Callable[[str], None] = lambda sentence: None,
+    progress: Callable[[str, int, int], None] = lambda level, done, total: None,
+) -> Graded:
+    """Grade all submissions under files and folders; what an earlier call has finished is not graded again.
+
+    Args:
+        paths: As :func:`discovery.discover` understands them.
+        out: Folder in which ``grades.sqlite`` and, without a ``seed_file``, the secret are kept.
+        jobs: How many run at once.
+        isolation: ``process``, ``user``, ``bwrap`` or ``auto``.
+        seed_file: Secret text that the hidden images are drawn with; only its owner may read it.
+        say: Is given sentences for the instructor before anything is graded.
+        progress: Is given the isolation level, the number of answers that are graded, and of all.
+
+    Raises:
+        CannotGrade: nothing can be graded on this host, or with this secret.
+        discovery.NoSuchPath: a path does not exist, or holds no submission.
+    """
+    found = discovery.discover(paths, leave_out=out)
+    level = isolation_level(isolation)
+    if isolation == "auto" and level == "process":
+        say(
+            "Warning: isolation is only 'process', which guards against accidents, not against malice, because this "
+            f"host cannot hold 'bwrap': {sandbox.unavailable('bwrap')}"
+        )
+    secret = seed.read_seed(seed_file) if seed_file else None
+    grades = Grades(out / "grades.sqlite")
+    graded = Graded([], [])
+    try:
+        if secret is None:
+            secret, new = seed.kept_seed(out)
+            if new:
+                say(
+                    "The hidden images of the public seed are public, so a secret was made for this class. It is kept "
+                    f"in {out / seed.FILE_NAME}: give it as --seed-file to draw the same images elsewhere."
+                )
+        tasks = [(one, answer) for one in map(discovery.read_found, found) for answer in one.answers]
+        progress(level, 0, len(tasks))
+        for done, result in enumerate(grade_many(tasks, grades, isolation=level, seed=secret, jobs=jobs), start=1):
+            (graded.failures if isinstance(result, Failure) else graded.records).append(result)
+            progress(level, done, len(tasks))
+    finally:
+        grades.close()
+    return graded
+
+
+def grade_many(tasks: Iterable[Task], grades: Grades, *, jobs: int = 1, **how: Any) -> Iterator[Record | Failure]:
     """Grade each answer and yield its record as soon as it is there, remembered ones first.
 
-    An answer that the grader itself fails on is yielded as ``rejected`` and not remembered, so the next run tries
-    it again; it costs nobody else their grade.
+    A failure of the grader costs nobody else their grade.
 
     Args:
         tasks: What to grade.
         grades: Where finished records are kept.
-        isolation: A level of ``sandbox.LEVELS``.
-        seed: Of the hidden images.
         jobs: How many run at once.
+        how: ``isolation``, a level of ``sandbox.LEVELS``, and ``seed``, of the hidden images.
 
     Raises:
         CannotGrade: nothing can be graded on this host.
     """
-    waiting: dict[str, list[Task]] = {}  # two students may hand in the same file: it is run once, for both
+
+    def grade(task: Task) -> Record:
+        submission, answer = task
+        return grade_answer(answer, labs.get(answer.lab), submission=submission, **how)
+
+    waiting: dict[str, list[Task]] = {}  # two students may hand in the same answer: it is run once, for both
     for task in tasks:
-        if task[1].problem:
-            yield grade_answer(*task, isolation=isolation, seed=seed)
-            continue
-        name = key(task, isolation=isolation, seed=seed)
-        if known := grades.get(name):
-            yield _for_student(known, task)
+        submission, answer = task
+        if answer.problem:
+            yield grade_answer(answer, None, submission=submission)
+        elif known := grades.get(name := key(answer, **how)):
+            yield _for_student(known, submission)
         else:
             waiting.setdefault(name, []).append(task)
     pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="grade")
     try:
-        running = {
-            pool.submit(grade_answer, *same[0], isolation=isolation, seed=seed): name for name, same in waiting.items()
-        }
+        running = {pool.submit(grade, same[0]): name for name, same in waiting.items()}
         for future in as_completed(running):
             same = waiting[running[future]]
             try:
@@ -99,30 +176,15 @@ def grade_many(tasks: Iterable[Task], grades: Grades, *, isolation: str, seed: i
             except CannotGrade:
                 raise
             except Exception as error:
-                yield from (_failed(task, error) for task in same)
+                yield from (Failure(*task, error) for task in same)
             else:
                 grades.put(running[future], record)
-                yield from (_for_student(record, task) for task in same)
+                yield from (_for_student(record, submission) for submission, _ in same)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _for_student(record: Record, task: Task) -> Record:
+def _for_student(record: Record, submission: Submission) -> Record:
     """The record of an answer as that of this student."""
-    return record.model_copy(update={"student": clean(task[0].student), "submission": clean(task[0].path)})
-
-
-FAILED = "The grader failed on this submission"
-
-
-def _failed(task: Task, error: Exception) -> Record:
-    submission, answer = task
-    message = f"{FAILED} ({type(error).__name__}: {error}): run the same command again."
-    return Record(
-        verdict="rejected",
-        message=message,
-        lab=answer.lab,
-        submission=str(submission.path),
-        sha256=submission.sha256,
-        student=submission.student,
-    )
+    own = {"student": clean(submission.student), "submission": clean(submission.path), "sha256": submission.sha256}
+    return record.model_copy(update=own)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -26,7 +26,6 @@ Verdict = Literal[
     "not_attempted",
     "rejected",
 ]
-VERDICTS: tuple[str, ...] = get_args(Verdict)
 
 
 def clean(text: object, limit: int = 1000) -> str:

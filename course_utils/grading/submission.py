@@ -14,35 +14,42 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from course_utils import labs
+from course_utils.labs import LabSpec
 
 MIB = 2**20
 FILE_LIMIT = 20 * MIB
-# Code, not weights: of a network that was trained elsewhere, only a very small one fits.
+SCRIPT_LIMIT = MIB  # a script holds no outputs
+# Code, not weights: only a very small network that was trained elsewhere fits.
 CODE_LIMIT = 16 * 1024
+# With the empty lines that keep the line numbers of a script.
+TEXT_LIMIT = MIB
 
 SUFFIXES = (".ipynb", ".py")
 
-Cells = list[tuple[str, str]]
+Cells = Sequence[tuple[str, str]]
 
-_MAGIC = re.compile(r"^\s*(?:#\s*)?%%graded\b(.*)$")
-_PERCENT = re.compile(r"^#\s*%%(?:\s.*)?$")
-_NUMBER = re.compile(r"^(\d{1,3})(?!\d)")
+_MAGIC = re.compile(r"[ \t]*(?:#[ \t]*)?%%graded\b(.*)")
+_PERCENT = re.compile(r"#[ \t]*%%(?:[ \t].*)?")
+_NUMBER = re.compile(r"(\d{1,3})(?!\d)")
+_LAB_FOLDER = re.compile(r"(?:lab[ _-]?)?(\d{1,3})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to one lab: ``cells`` as (name, source), or the ``problem`` that keeps it from that."""
+    """The answer to one lab: ``cells`` as (name, source), or the ``problem`` that keeps it from being graded."""
 
     lab: str
-    cells: Cells = field(default_factory=list)
+    cells: Cells = ()
     problem: str = ""
     where: dict[str, Any] | None = None
+    attempted: bool = True
+    """False for a starter that was handed in as it was."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,20 @@ class Submission:
 
 def lab_number(text: str) -> str:
     """The number of the lab that a text starts with ("1", "lab_01", "01_the_data"), else ""."""
-    match = _NUMBER.match(text.strip().removeprefix("lab").lstrip("_- "))
-    if not match:
-        return ""
+    return _known(_NUMBER.match(text.strip().removeprefix("lab").lstrip("_- ")))
+
+
+def lab_of_folder(name: str) -> str:
+    """The number of the lab that a folder is named after as a whole ("01", "lab_01", a lab's own name), else ""."""
+    for lab in labs.specs():
+        if name == lab.name:
+            return lab.number
+    return _known(_LAB_FOLDER.fullmatch(name))
+
+
+def _known(match: re.Match[str] | None) -> str:
     try:
-        return labs.get(match.group(1)).number
+        return labs.get(match[1]).number if match else ""
     except labs.UnknownLab:
         return ""
 
@@ -74,27 +90,32 @@ def graded_cells(sources: Iterable[tuple[int, str]]) -> tuple[dict[str, Cells], 
 
     Returns:
         Cells by lab number, and a sentence on the first ``%%graded`` that names no lab ("" if all do).
-        The magic line stays as a comment, so that line numbers are those that the learner sees.
+        The magic line stays as a comment, so that line numbers are those that the learner sees. An answer that is
+        too long to be graded is cut off, still too long.
     """
-    answers: dict[str, Cells] = {}
+    answers: dict[str, list[tuple[str, str]]] = {}
+    room: dict[str, int] = {}
     problem = ""
     for lines_before, source in sources:
         stripped = source.lstrip("\n")
         lines_before += len(source) - len(stripped)
         first, _, body = stripped.partition("\n")
-        magic = _MAGIC.match(first)
+        magic = _MAGIC.fullmatch(first)
         if not magic:
             continue
-        asked = magic.group(1).strip()
+        asked = magic[1].strip()
         number = lab_number(asked) if re.fullmatch(r"\d{1,3}", asked) else ""
         if not number:
             known = ", ".join(lab.number for lab in labs.specs())
             problem = problem or f"`{first.strip()[:60]}` names no lab; the labs are {known}"
             continue
         cells = answers.setdefault(number, [])
-        name = "graded cell" if not cells else f"graded cell {len(cells) + 1}"
-        cells.append((name, "\n" * lines_before + f"# %%graded {number}\n" + body))
-    return answers, problem
+        if room.setdefault(number, TEXT_LIMIT) < 0:
+            continue
+        text = "\n" * lines_before + f"# %%graded {number}\n" + body[: TEXT_LIMIT + 1]
+        room[number] -= len(text)
+        cells.append(("graded cell" if not cells else f"graded cell {len(cells) + 1}", text))
+    return {number: tuple(cells) for number, cells in answers.items()}, problem
 
 
 def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = None) -> Submission:
@@ -119,11 +140,12 @@ def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = No
             found, problem = graded_cells((0, source) for source in _notebook_cells(text, name))
         else:
             found, problem = graded_cells(_percent_cells(text))
-            if not found and not problem and lab and not _PERCENT_OR_MAGIC.search(text):
-                found = {lab: [("file", text)]}
+            cells = any(_PERCENT.fullmatch(line) or _MAGIC.fullmatch(line) for line in text.split("\n"))
+            if not found and not problem and lab and not cells:
+                found = {lab: (("file", text),)}
     except _Unreadable as error:
         return Submission(path, student, digest, (Answer(lab, problem=str(error)),))
-    answers = [_checked(number, cells, name) for number, cells in sorted(found.items())]
+    answers = [check(labs.get(number), cells, f"{name}: ") for number, cells in sorted(found.items())]
     if problem:
         answers.append(Answer(lab if lab not in found else "", problem=f"{name}: {problem}."))
     if not answers:
@@ -134,18 +156,83 @@ def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = No
     return Submission(path, student, digest, tuple(answers))
 
 
-def untouched(cells: Cells, function: str) -> bool:
-    """Whether the starter is all there is: no code, or a ``function`` that does nothing but say so."""
-    statements = [node for _, source in cells for node in parse(source).body if not _is_text(node)]
+def check(lab: LabSpec, cells: Cells, before: str = "") -> Answer:
+    """Parse an answer to a lab, once, and say what keeps it from being graded: its length, a syntax error, or an
+    import of what the grader does not have. The sentence comes after the words ``before``.
+    """
+    if sum(len(source) for _, source in cells) > TEXT_LIMIT:
+        return _refused(lab, before, "the graded cells lie too far down in a long file: hand in a shorter one.")
+    if sum(len(source.lstrip("\n")) for _, source in cells) > CODE_LIMIT:
+        return _refused(lab, before, f"the answer is longer than {CODE_LIMIT // 1024} KiB: hand in code, not data.")
+    statements: list[ast.stmt] = []
+    for cell, source in cells:
+        try:
+            tree = parse(source)
+        except SyntaxError as error:
+            lines = source.split("\n")
+            number = min(max(error.lineno or 1, 1), len(lines))
+            text = lines[number - 1].strip()
+            advice = f"{error.msg}; correct it and run the cell once before you hand it in"
+            if text[:1] in ("!", "%", "?"):
+                advice = "a graded cell holds plain Python, so take out lines that start with ! or %"
+            problem = f"line {number} of the {cell} is not Python (`{text[:80]}`): {advice}."
+            return _refused(lab, before, problem, {"cell": cell, "line": number, "source": text[:200]})
+        except (ValueError, RecursionError, MemoryError, OverflowError):
+            problem = f"the {cell} is nested too deeply for Python to read: write it in smaller steps."
+            return _refused(lab, before, problem)
+        for node in ast.walk(tree):
+            if _imports_scans(node):
+                problem = (
+                    f"line {node.lineno} of the {cell} imports course_utils.scans, which the grader does not have: "
+                    "read the scans from the folder that your function is given."
+                )
+                where = {"cell": cell, "line": node.lineno, "source": ast.unparse(node)[:200]}
+                return _refused(lab, before, problem, where)
+        statements += tree.body
+    return Answer(lab.number, tuple(cells), attempted=not _untouched(statements, lab.function))
+
+
+def _refused(lab: LabSpec, before: str, problem: str, where: dict[str, Any] | None = None) -> Answer:
+    return Answer(lab.number, problem=before + (problem if before else problem[:1].upper() + problem[1:]), where=where)
+
+
+def parse(source: str) -> ast.Module:
+    """Read and compile Python, without the warnings that it may deserve; raises what `compile` raises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.parse(source)
+        compile(tree, "cell", "exec", dont_inherit=True)
+        return tree
+
+
+def _untouched(body: Iterable[ast.stmt], function: str) -> bool:
+    """Whether the starter is all there is: no code, or a ``function`` that only raises NotImplementedError."""
+    statements = [node for node in body if not _is_text(node)]
     definitions = [node for node in statements if isinstance(node, ast.FunctionDef) and node.name == function]
     if not definitions:
         return not statements
     for node in definitions[-1].body:
-        if isinstance(node, ast.Raise) and _names(node.exc, "NotImplementedError"):
-            return True
+        if isinstance(node, ast.Raise):
+            raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            if isinstance(raised, ast.Name) and raised.id == "NotImplementedError":
+                return True
         if any(isinstance(inner, ast.Return) for inner in ast.walk(node)):
             return False
     return all(isinstance(node, ast.Pass) or _is_text(node) for node in definitions[-1].body)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _imports_scans(node: ast.AST) -> bool:
+    """A hint for the honest, who paste a step of the lab: isolation is what keeps others away."""
+    if isinstance(node, ast.Import):
+        return any(name.name == "course_utils.scans" for name in node.names)
+    if isinstance(node, ast.ImportFrom):
+        from_package = node.module == "course_utils" and any(name.name == "scans" for name in node.names)
+        return from_package or node.module == "course_utils.scans"
+    return False
 
 
 # Reading bytes and cells
@@ -153,9 +240,6 @@ def untouched(cells: Cells, function: str) -> bool:
 
 class _Unreadable(Exception):
     """One sentence for the learner."""
-
-
-_PERCENT_OR_MAGIC = re.compile(r"^(?:#\s*%%(?:\s.*)?|(?:#\s*)?%%graded\b.*)$", re.MULTILINE)
 
 
 def _read_bytes(path: Path, root: Path | None) -> bytes:
@@ -173,7 +257,8 @@ def _read_bytes(path: Path, root: Path | None) -> bytes:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise _Unreadable(_not_a_file(name, status.st_mode))
-            data = file.read(FILE_LIMIT + 1)
+            limit = FILE_LIMIT if path.suffix.lower() == ".ipynb" else SCRIPT_LIMIT
+            data = file.read(limit + 1)
     except OSError as error:
         if error.errno == errno.EISDIR or path.is_dir():
             raise _Unreadable(_not_a_file(name, stat.S_IFDIR)) from None
@@ -183,10 +268,9 @@ def _read_bytes(path: Path, root: Path | None) -> bytes:
             errno.EACCES: "may not be read by this user",
         }.get(error.errno, f"cannot be read ({error.strerror})")
         raise _Unreadable(f"{name} {reason}: hand in the file again.") from None
-    if len(data) > FILE_LIMIT:
-        raise _Unreadable(
-            f"{name} is larger than {FILE_LIMIT // MIB} MiB: clear all outputs, save and hand it in again."
-        )
+    if len(data) > limit:
+        advice = "clear all outputs, save and hand it in again" if limit == FILE_LIMIT else "hand in code, not data"
+        raise _Unreadable(f"{name} is larger than {limit // MIB} MiB: {advice}.")
     return data
 
 
@@ -239,73 +323,7 @@ def _percent_cells(text: str) -> Iterator[tuple[int, str]]:
     """Code cells of a py:percent script, each with the number of lines before it."""
     start, keep, lines = 0, True, text.split("\n")
     for index, line in enumerate([*lines, "# %%"]):
-        if _PERCENT.match(line):
+        if _PERCENT.fullmatch(line):
             if keep:
                 yield start, "\n".join(lines[start:index])
             start, keep = index + 1, "[markdown]" not in line and "[raw]" not in line
-
-
-def _checked(number: str, cells: Cells, name: str) -> Answer:
-    problem, where = code_problem(cells)
-    return Answer(number, cells, f"{name}: {problem}" if problem else "", where)
-
-
-def code_problem(cells: Cells) -> tuple[str, dict[str, Any] | None]:
-    """What keeps the code from being graded, as a sentence and its place: its length, the first syntax error, or an
-    import of what the grader does not have.
-
-    ("", None) where there is none.
-    """
-    if sum(len(source) for _, source in cells) > CODE_LIMIT:
-        return f"the answer is longer than {CODE_LIMIT // 1024} KiB: hand in code, not data.", None
-    for cell, source in cells:
-        try:
-            tree = parse(source)
-        except SyntaxError as error:
-            lines = source.split("\n")
-            number = min(max(error.lineno or 1, 1), len(lines))
-            text = lines[number - 1].strip()
-            advice = f"{error.msg}; correct it and run the cell once before you hand it in"
-            if text[:1] in ("!", "%", "?"):
-                advice = "a graded cell holds plain Python, so take out lines that start with ! or %"
-            problem = f"line {number} of the {cell} is not Python (`{text[:80]}`): {advice}."
-            return problem, {"cell": cell, "line": number, "source": text[:200]}
-        except (ValueError, RecursionError, MemoryError, OverflowError):
-            return f"the {cell} is nested too deeply for Python to read: write it in smaller steps.", None
-        for node in ast.walk(tree):
-            if _imports_scans(node):
-                problem = (
-                    f"line {node.lineno} of the {cell} imports course_utils.scans, which the grader does not have: "
-                    "read the scans from the folder that your function is given."
-                )
-                return problem, {"cell": cell, "line": node.lineno, "source": ast.unparse(node)[:200]}
-    return "", None
-
-
-def parse(source: str) -> ast.Module:
-    """Read and compile Python, without the warnings that it may deserve; raises what `compile` raises."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tree = ast.parse(source)
-        compile(tree, "cell", "exec", dont_inherit=True)
-        return tree
-
-
-def _imports_scans(node: ast.AST) -> bool:
-    """A hint for the honest, who paste a step of the lab: what keeps others away is the isolation."""
-    if isinstance(node, ast.Import):
-        return any(name.name == "course_utils.scans" for name in node.names)
-    if isinstance(node, ast.ImportFrom):
-        from_package = node.module == "course_utils" and any(name.name == "scans" for name in node.names)
-        return from_package or node.module == "course_utils.scans"
-    return False
-
-
-def _names(error: ast.expr | None, name: str) -> bool:
-    """Whether what is raised is the exception of this name, called or not."""
-    raised = error.func if isinstance(error, ast.Call) else error
-    return isinstance(raised, ast.Name) and raised.id == name
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

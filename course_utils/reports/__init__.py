@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from course_utils.files import write_whole
 from course_utils.grading.record import Record
-from course_utils.reports import scatter, tables
+from course_utils.reports import picture, tables
 
 REPORTS: dict[str, Callable[[Sequence[Record]], str]] = {
     "results.json": tables.as_json,
     "results.csv": tables.as_csv,
-    "memory-accuracy.svg": lambda records: scatter.as_svg([dict(record) for record in records]),
+    "memory-accuracy.svg": picture.as_svg,
 }
 
 
 def write(records: Sequence[Record], folder: Path) -> list[Path]:
-    """Write every report into ``folder``, each whole or not at all; returns the files."""
+    """Write every report into ``folder``, each whole or not at all; returns the files. Raises OSError."""
     ordered = sorted(records, key=lambda record: (record.student, record.lab, record.submission))
-    written = []
+    folder.mkdir(parents=True, exist_ok=True)
     for name, render in REPORTS.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(render(ordered), encoding="utf-8", newline="")
-        os.replace(part, path)
-        written.append(path)
-    return written
+        write_whole(folder / name, render(ordered))
+    return [folder / name for name in REPORTS]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import os
 import re
 import select
@@ -16,7 +15,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from course_utils.sandbox import inside, isolation
+from course_utils.sandbox import framing, isolation
 
 START_LIMIT = 180
 TAKE_LIMIT = 30
@@ -71,10 +70,10 @@ class Zygote:
         self.wait_until_ready()
         if self._process.poll() is not None:
             raise ZygoteLost("The sandbox's zygote has died.")
-        body = json.dumps(order).encode()
+        message = framing.pack(order)
         try:
-            socket.send_fds(self._socket, [inside.HEADER.pack(len(body))], list(descriptors))
-            self._socket.sendall(body)
+            socket.send_fds(self._socket, [message[: framing.HEADER.size]], list(descriptors))
+            self._socket.sendall(message[framing.HEADER.size :])
         except OSError as error:
             raise ZygoteLost("The sandbox's zygote has died.") from error
         if self._read_line(TAKE_LIMIT) != "taken":
