@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from course_utils.files import cache_folder
 from course_utils.units import mib, percent, seconds
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 application = typer.Typer(
     name="course-utils",
-    help="Crash Keras models on purpose, see why they died, grade the fix.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,6 +34,19 @@ application = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 COULD_NOT = 2
 WIDE = 120  # columns from which the messages fit into the table
+
+
+@application.callback()
+def begin() -> None:
+    """Crash Keras models on purpose, see why they died, grade the fix."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        _stop("The folder that this command was started in has been deleted: change to one that exists.")
+    try:
+        cache_folder()
+    except RuntimeError:
+        _stop("This user has no home folder: set HOME or COURSE_UTILS_CACHE to a folder that you can write to.")
 
 
 @application.command()

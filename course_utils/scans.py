@@ -224,8 +224,10 @@ def _render(folder: Path, scan: dict, count: int) -> None:
         for label in range(CLASSES):
             (part / str(label)).mkdir()
         _draw_all(part, scan, count)
-        for place in (*part.iterdir(), part):
-            place.chmod(0o555)  # a sandbox under another user reads it too
+        for place in part.iterdir():
+            place.chmod(0o555)
+        # A sandbox under another user reads it too. Labels are folder names, so hidden ones are for the owner alone.
+        part.chmod(0o500 if scan["split"] == "hidden" else 0o555)
         fingerprints = {"stamps": _fingerprint(part, _stamp), "content": _fingerprint(part, _content)}
         write_whole(_manifest(folder), json.dumps(fingerprints))
         if folder.exists():

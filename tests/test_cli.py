@@ -34,6 +34,22 @@ def test_help_names_every_command_and_loads_nothing_heavy():
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"
 
 
+DELETED = "import os, tempfile\nfolder = tempfile.mkdtemp()\nos.chdir(folder), os.rmdir(folder)"
+HOMELESS = "import os\nos.environ.pop('HOME', 0), os.environ.pop('COURSE_UTILS_CACHE', 0), os.setuid(2**31 - 7)"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="To become another user needs root.")
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [(DELETED, "was started in has been deleted"), pytest.param(HOMELESS, "has no home folder", marks=needs_root)],
+)
+def test_a_place_that_is_missing_gets_one_sentence(before, words):
+    program = f"from course_utils.cli import application\n{before}\napplication(['doctor'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (2, "") and words in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
 def test_the_grader_itself_never_imports_tensorflow(tmp_path):
     (tmp_path / "01.py").write_text("def train(folder): return 1\ndef predict(model, paths): return 1\n")
     program = (

@@ -179,6 +179,46 @@ def test_the_learners_own_level_keeps_fonts_in_the_chosen_cache(
 
 
 @needs_user
+def test_memory_that_belongs_to_no_process_ends_with_the_run() -> None:
+    key = 0x5EED
+    [identifier] = lines(
+        f"""
+        import ctypes
+        print(ctypes.CDLL(None).shmget({key}, 1 << 20, 0o1600))
+        """,
+        isolation="user",
+    )
+    assert int(identifier) >= 0
+    kept = [int(line.split()[0]) for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
+    assert key not in kept
+
+
+def test_the_handwriting_is_out_of_sight_also_where_the_environment_is_a_link(program: object, tmp_path: Path) -> None:
+    program("bwrap")
+    link = tmp_path / "environment"
+    link.symlink_to(sys.prefix)
+    source = (
+        "import glob, os, sys\n"
+        f"prefixes = (sys.prefix, {os.path.realpath(sys.prefix)!r})\n"
+        "packages = [f'{folder}/lib/python*/*-packages' for folder in prefixes]\n"
+        "found = [path for one in packages for path in glob.glob(f'{one}/sklearn/datasets/data/digits.csv.gz')]\n"
+        "print(len(found), [path for path in found if os.path.getsize(path)])"
+    )
+    program = (
+        f"from course_utils import sandbox\noutcome = sandbox.run({source!r}, budget_mib=512, isolation='bwrap')\n"
+        "print(outcome.stdout, outcome.post_mortem())"
+    )
+    done = subprocess.run([str(link / "bin" / "python"), "-c", program], capture_output=True, text=True)
+    assert done.stdout.split("\n")[0] == "2 []", done.stdout + done.stderr
+
+
+def test_a_module_path_never_leads_to_the_runs_own_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"packages{os.pathsep}")
+    entries = isolation.environment(None)["PYTHONPATH"].split(os.pathsep)
+    assert all(map(os.path.isabs, entries)) and os.path.abspath("packages") in entries
+
+
+@needs_user
 def test_a_run_that_kills_its_zygote_has_died_and_leaves_nothing() -> None:
     outcome = run(
         """

@@ -187,6 +187,15 @@ def test_an_error_in_keras_is_told_by_its_reason_and_not_by_its_wrapping() -> No
     assert "\x1b" not in outcome.traceback
 
 
+def test_an_error_whose_text_leaves_the_process_is_an_error_all_the_same() -> None:
+    outcome = run("""
+        class Odd(Exception):
+            def __str__(self): raise SystemExit(0)
+        raise Odd
+        """)
+    assert (outcome.status, outcome.where.line) == ("raised", 4)
+
+
 def test_what_led_to_an_error_is_named_with_its_line() -> None:
     outcome = run("try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise ValueError('wrapped') from error")
     assert outcome.message == "ValueError: wrapped"

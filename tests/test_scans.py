@@ -170,6 +170,11 @@ def test_folders_and_files_are_read_only():
     assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())} == {0o555}
 
 
+def test_labels_of_hidden_scans_are_for_the_owner_alone():
+    folder = scans.load("hidden", count=20, size=16)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o500
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="To become another user needs root.")
 def test_another_user_draws_repairs_and_uses_a_cache_that_cannot_be_written(tmp_path):
     """Root may write whatever a mode says, so this takes another user."""

