@@ -109,7 +109,10 @@ def allocation(text: str | bytes) -> str:
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    """A blank in a pattern also matches where a terminal has wrapped the line. All repeats are bounded, for speed."""
+    """Compile a pattern; a blank in it also matches where a terminal has wrapped the line.
+
+    Every repeat in a pattern is bounded, so that no text, however long or hostile, takes more than linear time.
+    """
     spaced = re.sub(r" (\??)", lambda blank: r"\s{0,20}" if blank[1] else r"\s{1,20}", pattern)
     return re.compile(spaced, re.IGNORECASE)
 

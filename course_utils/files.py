@@ -1,10 +1,45 @@
-"""Write a file whole or not at all."""
+"""Files and folders: written whole or not at all, removed whatever is in them, kept where the user wants them."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import platformdirs
+
+
+def cache_folder() -> Path:
+    """Return where files are kept: ``$COURSE_UTILS_CACHE``, or ``course-utils`` in the user's cache folder."""
+    chosen = os.environ.get("COURSE_UTILS_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return platformdirs.user_cache_path("course-utils")
+
+
+@contextlib.contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """A temporary folder for a run, removed afterwards whatever the run has made of it."""
+    # mkdtemp and not TemporaryDirectory: the learner's files may be unreadable, which must not break the clean-up.
+    folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder that a run has written: too deep for shutil.rmtree, or closed, must not break the clean-up."""
+    with contextlib.suppress(OSError, RecursionError):
+        shutil.rmtree(folder)  # enough for nearly every folder, and needs no program in PATH
+    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+        if not os.path.lexists(folder):
+            return
+        subprocess.run([*command, "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

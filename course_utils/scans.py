@@ -25,10 +25,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 from PIL import Image
 
-from course_utils.files import write_whole
+from course_utils.files import cache_folder, write_whole
 
 SPLITS = ("train", "validation", "hidden")
 CLASSES = 10
@@ -98,14 +97,6 @@ def load(
             "free some space, or set COURSE_UTILS_CACHE to a folder that has room and can be written."
         ) from error
     return folder
-
-
-def cache_folder() -> Path:
-    """Where scans are kept: ``$COURSE_UTILS_CACHE``, or ``course-utils`` in the user's cache folder."""
-    chosen = os.environ.get("COURSE_UTILS_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return platformdirs.user_cache_path("course-utils")
 
 
 def draw(split: str, index: int, *, size: int, seed: int, distorted: bool = False) -> tuple[Image.Image, int]:

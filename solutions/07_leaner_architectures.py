@@ -21,10 +21,25 @@ from course_utils import scans
 folder = scans.load("train", count=500, size=64)
 print(f"{len(list(folder.glob('*/*.jpg')))} scans of 64 x 64 pixels are ready.")
 
+# %% [markdown]
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
+# runs it first, in its own process. Both count toward the peak. All cells of this lab share these imports:
+
+# %%
+# %%sandbox --budget 256 --name start
+import time
+
+import keras
+import numpy as np
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
 # %% [markdown] tags=["predict"]
 # ## Predict
 #
-# The network below has one convolution, `Flatten`, a Dense layer of 512 units and one of 10. It is to train on 32 small
+# The network below has one convolution, `Flatten`, a Dense layer of 512 units, and one of 10. It will train on 32 small
 # scans.
 #
 # How much memory will that need at its peak? Write your number in MiB after `--predict`, in place of the 50 that
@@ -34,13 +49,7 @@ print(f"{len(list(folder.glob('*/*.jpg')))} scans of 64 x 64 pixels are ready.")
 # ## Crash
 
 # %% tags=["crash"]
-# %%sandbox --budget 256 --predict 50 --into crash
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
+# %%sandbox --budget 256 --predict 50 --into crash --after start
 paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::16]
 x = np.stack([np.asarray(Image.open(path)) for path in paths])
 y = np.array([int(path.parent.name) for path in paths])
@@ -55,16 +64,16 @@ model.compile("adam", "sparse_categorical_crossentropy")
 loss = model.train_on_batch(x, y)
 
 # %% [markdown]
-# It died on the line that makes the wide layer. No scan had gone through the network yet, so the batch had no part in
-# it.
+# It died on the line that makes the wide layer. No scan had gone through the network yet, so the batch is not to
+# blame.
 
 # %% [markdown]
 # ## Explain
 #
 # Two things fill the memory of a training step.
 #
-# - **Parameters**, once for the whole batch. Beside each weight stand its gradient and, with Adam, two more numbers:
-#   the running means of the gradient and of its square, called slots. That makes four numbers a weight.
+# - **Parameters**, once for the whole batch. Each weight comes with its gradient and, with Adam, two more numbers: the
+#   running means of the gradient and of its square, called slots. That makes four numbers a weight.
 # - **Activations**, the outputs of layers, once for each image. Training keeps them until the gradients are done.
 #
 # > weights of a Dense layer = inputs x units
@@ -73,7 +82,7 @@ loss = model.train_on_batch(x, y)
 # >
 # > activations = batch x height x width x channels
 #
-# All are `float32`, four bytes each. The next cell works that out for each layer of the crash.
+# All numbers are `float32`, four bytes each. The next cell works out the sizes for each layer of the crash.
 
 # %% tags=["explain"]
 MIB = 2**20
@@ -90,23 +99,20 @@ for name, (parameters, outputs) in layers.items():
     print(f"{name:<26}{parameters:>12,}{sizes[0]:>8.1f} MiB{sizes[1]:>8.1f} MiB{sizes[2]:>9.1f} MiB")
 
 # %% [markdown]
-# One layer has nearly all of it. Its weights alone would have fitted. Drawing them did not: the random initializer
-# needs further arrays of that size while it works, and that is where the run died. Gradient and slots would have come
-# on top.
+# One layer has nearly all of it. Its weights alone would have fit. Drawing them did not: the random initializer needs
+# further arrays of that size while it works, and that is where the run died. Gradient and slots would have come on top.
 #
-# The next cell builds the same network, its weights zeros so that drawing costs nothing, and looks at the process after
-# each stage: weights made, slots made, gradients computed and held. Then it does three updates. It runs twice, with 256
-# units and with 512. In the difference of the two, everything that is not that layer drops out.
+# The next cell builds the same network with weights of zero, so that drawing them costs nothing. It looks at the
+# process after each stage: weights made, slots made, gradients computed and held. Then it does three updates. It runs
+# twice, with 256 units and with 512. Everything but that layer drops out of the difference between the two.
+# `notebook.run` does with a text the same as `%%sandbox --after` does with a cell.
 
 # %% tags=["explain"]
-from course_utils import sandbox
+from course_utils import notebook
 
 STAGES = """
-import keras
-import numpy as np
 import psutil
 import tensorflow as tf
-from course_utils.sandbox.inside import report
 
 def used():
     return psutil.Process().memory_info().rss / 2**20
@@ -135,7 +141,7 @@ report(gradients=used())
 for _ in range(3):
     optimizer.apply(gradients)
 """
-narrow, wide = (sandbox.run(STAGES.format(units=units), budget_mib=1200) for units in (256, 512))
+narrow, wide = (notebook.run(STAGES.format(units=units), after="start", budget_mib=1200) for units in (256, 512))
 added = 64 * 64 * 16 * 256 * 4 / MIB
 for stage, copies in {"weights": 1, "slots": 3, "gradients": 4}.items():
     measured = wide.values[stage] - narrow.values[stage]
@@ -145,9 +151,9 @@ at_peak = wide.peak_mib - narrow.peak_mib
 print(f"at the peak     measured {at_peak:4.0f} MiB: {at_peak / added:.1f} times the added weights")
 
 # %% [markdown]
-# The four numbers a weight are there, one after the other. The peak is higher still: working out an update takes more
-# arrays of the size of the weights, and these are gone when the line is done. How many of them are alive at once can
-# change from run to run, so peaks of such a network differ by whole multiples of its weights.
+# The four numbers a weight are there, one after the other. The peak is higher still: an update needs more arrays of the
+# size of the weights, and these are gone when the line is done. The number of them that are alive at once can change
+# from run to run, so peaks of such a network differ by whole multiples of its weights.
 #
 # ### What "big" means
 #
@@ -163,9 +169,9 @@ print(f"first Dense layer, {dense:,} weights")
 print(f"  these weights:              {4 * dense:>12,} bytes")
 
 # %% [markdown]
-# The same number of bytes, to the last one. A layer with hardly a parameter can cost as much as the largest layer of
-# the network. `model.summary()` gives you the bytes of the second kind only. For the first, multiply out its column of
-# output shapes yourself, times the batch and four bytes.
+# The two take the same number of bytes, to the last one. A layer with hardly a parameter can cost as much as the
+# largest layer of the network. `model.summary()` gives you only the bytes of the parameters. For the activations,
+# multiply out its column of output shapes yourself, times the batch and four bytes.
 
 # %% [markdown]
 # ## Fix it, step by step
@@ -173,30 +179,37 @@ print(f"  these weights:              {4 * dense:>12,} bytes")
 # Each step trains on one batch of 125 scans, about four times that of the crash, so that activations show. Do not
 # compare these peaks with the 256 MiB of the crash. Watch parameters and peak: they do not go together.
 #
+# This cell holds everything that the steps share: the batch, and a function that trains a network on it for three steps
+# and reports its parameters and its time.
+
+# %%
+# %%sandbox --budget 256 --name batch_of_125 --after start
+paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
+
+
+def train_three_steps(layers):
+    model = keras.Sequential([keras.layers.Input(x.shape[1:]), keras.layers.Rescaling(1 / 255), *layers])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.train_on_batch(x, y)
+    start = time.perf_counter()
+    for _ in range(2):
+        model.train_on_batch(x, y)
+    report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - start) / 2)
+
+
+# %% [markdown]
 # ### Step 1: end with global pooling
 #
 # `GlobalMaxPooling2D` keeps one number a channel, the largest, wherever in the picture it was. A wide Dense layer has
 # nothing left to be wide for. A second convolution gives the network more to look at.
 
+
 # %%
-# %%sandbox --budget 1024 --into pooling
-import time
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::4]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
-model = keras.Sequential(
-    [
-        keras.layers.Input((64, 64, 3)),
-        keras.layers.Rescaling(1 / 255),
+# %%sandbox --budget 256 --name step_1 --after batch_of_125
+def network():
+    return [
         keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
         keras.layers.MaxPooling2D(),
         keras.layers.Conv2D(64, 3, padding="same", activation="relu"),
@@ -204,17 +217,15 @@ model = keras.Sequential(
         keras.layers.GlobalMaxPooling2D(),
         keras.layers.Dense(10, activation="softmax"),
     ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
-loss = model.train_on_batch(x, y)
-start = time.perf_counter()
-for _ in range(2):
-    loss = model.train_on_batch(x, y)
-report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - start) / 2)
+
+
+# %%
+# %%sandbox --budget 1024 --into pooling --after step_1
+train_three_steps(network())
 
 # %% [markdown]
-# Nearly all weights are gone. What is left are activations, and the first convolution, at full resolution, makes most
-# of them.
+# Nearly all weights are gone. The rest is activations, and the first convolution, at full resolution, makes most of
+# them.
 #
 # ### Step 2: strides instead of pooling
 #
@@ -222,36 +233,15 @@ report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - 
 # the same size, but only after the convolution has made all of them.
 
 # %%
-# %%sandbox --budget 1024 --into strides
-import time
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::4]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
-model = keras.Sequential(
+# %%sandbox --budget 1024 --into strides --after batch_of_125
+train_three_steps(
     [
-        keras.layers.Input((64, 64, 3)),
-        keras.layers.Rescaling(1 / 255),
         keras.layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
         keras.layers.Conv2D(64, 3, strides=2, padding="same", activation="relu"),
         keras.layers.GlobalMaxPooling2D(),
         keras.layers.Dense(10, activation="softmax"),
     ]
 )
-model.compile("adam", "sparse_categorical_crossentropy")
-loss = model.train_on_batch(x, y)
-start = time.perf_counter()
-for _ in range(2):
-    loss = model.train_on_batch(x, y)
-report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - start) / 2)
 
 # %% [markdown]
 # ### Step 3: separable convolutions
@@ -260,24 +250,9 @@ report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - 
 # Here they replace both convolutions of step 1.
 
 # %%
-# %%sandbox --budget 1024 --into separable
-import time
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::4]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
-model = keras.Sequential(
+# %%sandbox --budget 1024 --into separable --after batch_of_125
+train_three_steps(
     [
-        keras.layers.Input((64, 64, 3)),
-        keras.layers.Rescaling(1 / 255),
         keras.layers.SeparableConv2D(32, 3, padding="same", activation="relu"),
         keras.layers.MaxPooling2D(),
         keras.layers.SeparableConv2D(64, 3, padding="same", activation="relu"),
@@ -286,59 +261,22 @@ model = keras.Sequential(
         keras.layers.Dense(10, activation="softmax"),
     ]
 )
-model.compile("adam", "sparse_categorical_crossentropy")
-loss = model.train_on_batch(x, y)
-start = time.perf_counter()
-for _ in range(2):
-    loss = model.train_on_batch(x, y)
-report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - start) / 2)
 
 # %% [markdown]
 # ### Step 4: half the resolution
 #
-# The network of step 1 on pictures of half the height and half the width. Every activation shrinks to a quarter, and no
-# weight changes.
+# Now the network of step 1 gets pictures of half the height and half the width. Every activation shrinks to a quarter,
+# and no weight changes.
 
 # %%
-# %%sandbox --budget 1024 --into half_resolution
-import time
-
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))[::4]
+# %%sandbox --budget 1024 --into half_resolution --after step_1
 x = np.stack([np.asarray(Image.open(path).resize((32, 32))) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
-model = keras.Sequential(
-    [
-        keras.layers.Input((32, 32, 3)),
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile("adam", "sparse_categorical_crossentropy")
-loss = model.train_on_batch(x, y)
-start = time.perf_counter()
-for _ in range(2):
-    loss = model.train_on_batch(x, y)
-report(parameters=model.count_params(), ms_a_step=1000 * (time.perf_counter() - start) / 2)
+train_three_steps(network())
 
 # %% [markdown]
 # ### The steps beside each other
 
 # %%
-from course_utils import notebook
-
 steps = {
     "global pooling": pooling,
     "strides": strides,
@@ -354,17 +292,14 @@ for name in ("strides", "separable", "half the resolution"):
 # %% [markdown]
 # ## What people say
 #
-# When a network is too big, forums offer "simplified" ones to copy. Two such pairs, in the sizes in which they go
-# around: one for pictures of 32 x 32 pixels, one for 150 x 150, where the small one also has Dropout. A batch has 32
-# pictures of random pixels, since memory does not care what is in a picture. The last network but one leaves Dropout
-# out of the small one, and the last puts two Dropout layers into the network of step 1.
+# When a network is too big, forums offer "simplified" ones to copy. Here are two such pairs, in the sizes in which
+# people share them: one for pictures of 32 x 32 pixels, and one for 150 x 150, where the small one also has Dropout. A
+# batch has 32 pictures of random pixels, because the content of a picture does not matter for memory. The fifth network
+# leaves Dropout out of the small one, and the last puts two Dropout layers into the network of step 1.
 
 # %%
 TEMPLATE = """
-import keras
-import numpy as np
 from keras.layers import *
-from course_utils.sandbox.inside import report
 
 x = np.random.default_rng(0).integers(0, 255, ({batch}, {size}, {size}, 3), dtype="uint8")
 y = np.arange({batch}) % 10
@@ -378,7 +313,7 @@ report(parameters=model.count_params())
 
 def measure(size, layers, batch=32):
     """Train three steps in a sandbox; returns the outcome."""
-    return sandbox.run(TEMPLATE.format(size=size, layers=layers, batch=batch), budget_mib=1024)
+    return notebook.run(TEMPLATE.format(size=size, layers=layers, batch=batch), after="start", budget_mib=1024)
 
 
 conv, pool = "Conv2D({}, 3, activation='relu')".format, "MaxPooling2D()"
@@ -400,18 +335,11 @@ copied = {name: measure(*network) for name, network in networks.items()}
 notebook.compare(copied, alt="Memory over time of networks that are widely copied")
 
 # %% [markdown]
-# Is the wide Dense layer needed to learn anything? The next two cells train the same two convolutions for a few epochs,
-# once with `Flatten` and a Dense layer behind them, and once with a third convolution and global pooling.
+# Does a network need the wide Dense layer to learn anything? The next cells train the same two convolutions for a few
+# epochs, once with `Flatten` and a Dense layer behind them, and once with a third convolution and global pooling.
 
 # %%
-# %%sandbox --budget 1024 --into with_dense
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
+# %%sandbox --budget 256 --name convolutions --after start
 keras.utils.set_random_seed(0)
 paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))
 x = np.stack([np.asarray(Image.open(path)) for path in paths])
@@ -419,58 +347,39 @@ y = np.array([int(path.parent.name) for path in paths])
 order = np.random.default_rng(0).permutation(len(x))
 x, y = x[order], y[order]
 
-model = keras.Sequential(
-    [
-        keras.layers.Input((64, 64, 3)),
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.Flatten(),
-        keras.layers.Dense(512, activation="relu"),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-history = model.fit(x[:400], y[:400], batch_size=16, epochs=6, verbose=0)
-report(parameters=model.count_params(), accuracy=model.evaluate(x[400:], y[400:], verbose=0)[1])
+
+def learn(ending):
+    model = keras.Sequential(
+        [
+            keras.layers.Input((64, 64, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            *ending,
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x[:400], y[:400], batch_size=16, epochs=6, verbose=0)
+    report(parameters=model.count_params(), accuracy=model.evaluate(x[400:], y[400:], verbose=0)[1])
+
 
 # %%
-# %%sandbox --budget 1024 --into without_dense
-import keras
-import numpy as np
-from PIL import Image
+# %%sandbox --budget 1024 --into with_dense --after convolutions
+learn([keras.layers.Flatten(), keras.layers.Dense(512, activation="relu")])
 
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-keras.utils.set_random_seed(0)
-paths = sorted(scans.load("train", count=500, size=64).glob("*/*.jpg"))
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-order = np.random.default_rng(0).permutation(len(x))
-x, y = x[order], y[order]
-
-model = keras.Sequential(
+# %%
+# %%sandbox --budget 1024 --into without_dense --after convolutions
+learn(
     [
-        keras.layers.Input((64, 64, 3)),
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
         keras.layers.Conv2D(64, 3, strides=2, activation="relu"),
         keras.layers.BatchNormalization(momentum=0.8),
         keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
     ]
 )
-model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-history = model.fit(x[:400], y[:400], batch_size=16, epochs=6, verbose=0)
-report(parameters=model.count_params(), accuracy=model.evaluate(x[400:], y[400:], verbose=0)[1])
 
 # %% tags=["claims"]
 
@@ -517,7 +426,7 @@ notebook.claims(
 # Look at the parameters in the comparison above to see why. A Dense layer behind `Flatten` has most of them, in all
 # four networks. Fewer filters help little if a pooling layer goes with them, because then more pixels reach `Flatten`:
 # the small network of the first pair keeps three quarters of the parameters. In the second pair, one more pooling layer
-# and 8 channels in place of 32 make what reaches `Flatten` 17 times shorter.
+# and 8 channels in place of 32 make the output of `Flatten` 17 times shorter.
 
 # %% [markdown]
 # ## Your turn
@@ -567,14 +476,46 @@ def train(folder):
     # END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# Two decisions take the memory out. `GlobalMaxPooling2D` hands ten outputs 64 numbers a picture, so no Dense layer is
+# wide. And the first convolution has `strides=2`, so no activation has the full resolution. The scans come from
+# `image_dataset_from_directory`, 32 at a time, so the data set is never in memory as a whole.
+
+# %% tags=["solution"]
+answer = {
+    "convolution, 16 filters": (5 * 5 * 3 * 16 + 16, 30 * 30 * 16),
+    "convolution, 32 filters": (3 * 3 * 16 * 32 + 32, 13 * 13 * 32),
+    "convolution, 64 filters": (3 * 3 * 32 * 64 + 64, 6 * 6 * 64),
+    "dense, 10 units": (64 * 10 + 10, 10),
+}
+for name, (parameters, outputs) in answer.items():
+    print(
+        f"{name:<26}{4 * 4 * parameters / 2**20:6.2f} MiB with Adam{32 * 4 * outputs / 2**20:8.2f} MiB of activations"
+    )
+
+# %% [markdown] tags=["solution"]
+# All of it together is small. Most of the peak is what every training run pays: the graph that TensorFlow builds, and
+# the scans that are read ahead.
+#
+# ## What else would pass
+#
+# - **Pooling instead of strides, with few filters.** The first convolution then works at full resolution, so 8 or 16
+#   filters cost what 32 or 64 cost behind a stride.
+# - **`Flatten`, if little reaches it.** After three poolings or strides a picture is 6 x 6 pixels, and a Dense layer
+#   behind it is small.
+# - **Smaller inputs.** `image_size=(32, 32)` and a `Resizing(32, 32)` layer at the front quarter every activation. The
+#   layer is part of the model, so the grader can still feed it the full size.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - Trained with Adam, a weight counts four times, whatever the batch. Activations count once an image. The update adds
-#   arrays of its own for a moment.
+# - With Adam, a weight counts four times, whatever the batch. Activations count once an image. The update adds arrays
+#   of its own for a moment.
 # - A Dense layer behind `Flatten` has inputs x units weights. Global pooling removes them.
 # - In a network of convolutions the activations at full resolution dominate. Strides and smaller inputs shrink them.
-# - Separable convolutions save parameters, and not activations. Dropout saves neither.
+# - Separable convolutions save parameters, not activations. Dropout saves neither.
 #
 # To remember: {{takeaway}}
 
@@ -583,8 +524,8 @@ def train(folder):
 #
 # Open the answer that you would give.
 #
-# **1. `Flatten` gives 50,000 numbers an image, and a Dense layer of 1,000 units follows. What do its weights take with
-# gradient and Adam's slots?**
+# **1. `Flatten` gives 50,000 numbers an image, and a Dense layer of 1,000 units follows. How much do its weights need,
+# together with the gradient and Adam's slots?**
 #
 # - [ ] About 190 MiB :: That is the weights alone: 50,000 x 1,000 x 4 bytes.
 # - [x] About 760 MiB :: Four numbers of four bytes for each of 50 million weights.
@@ -594,7 +535,7 @@ def train(folder):
 #
 # - [ ] SGD instead of Adam :: Slots are as large as the weights, and this network has hardly any.
 # - [ ] Separable convolutions :: They have fewer weights, but their outputs are as large, and one more is made between.
-# - [x] `strides=2` in the first convolution :: Its output, and all that follow, shrink to a quarter.
+# - [x] `strides=2` in the first convolution :: Its output, and every output after it, shrinks to a quarter.
 #
 # **3. Why does Dropout not save memory?**
 #

@@ -2,13 +2,13 @@
 # # Mixed precision
 #
 # A batch that is too large in `float32` fits when its activations take two bytes instead of four. In this lab you
-# switch the precision with one line, see what that line does not halve, and find three ways to lose what you gained.
+# switch the precision with one line, see the memory that it does not halve, and find three ways to lose the gain.
 #
 # **Objectives**
 #
-# - Tell what a dtype policy halves, and what stays `float32`.
+# - Know which arrays a dtype policy halves, and which stay `float32`.
 # - Choose between `mixed_float16` and `mixed_bfloat16` by the device.
-# - See numbers overflow and vanish in half precision, and know what loss scaling does about it.
+# - See numbers overflow and vanish in half precision, and know how loss scaling helps.
 # - Find a stray `float64` or `float32` that undoes the saving.
 #
 # **Prerequisites**
@@ -17,10 +17,31 @@
 # - You know what a convolution and an optimizer are. You need no GPU.
 
 # %%
-from course_utils import notebook, sandbox, scans
+from course_utils import notebook, scans
 
 folder = scans.load("train", count=256, size=96)
 print(f"{len(list(folder.glob('*/*.jpg')))} scans of 96 x 96 pixels are ready.")
+
+# %% [markdown]
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
+# runs it first, in its own process. Both count toward the peak. All cells of this lab share the imports, and several
+# share one batch of scans:
+
+# %%
+# %%sandbox --budget 320 --name start
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+# %%
+# %%sandbox --budget 320 --name batch --after start
+paths = sorted(scans.load("train", count=256, size=96).glob("*/*.jpg"))[:128]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
 
 # %% [markdown] tags=["predict"]
 # ## Predict
@@ -35,17 +56,7 @@ print(f"{len(list(folder.glob('*/*.jpg')))} scans of 96 x 96 pixels are ready.")
 # ## Crash
 
 # %% tags=["crash"]
-# %%sandbox --budget 320 --predict 100 --into crash
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=256, size=96).glob("*/*.jpg"))[:128]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
+# %%sandbox --budget 320 --predict 100 --into crash --after batch
 inputs = keras.Input((96, 96, 3))
 features = keras.layers.Rescaling(1 / 255)(inputs)
 features = keras.layers.Conv2D(32, 3, padding="same")(features)
@@ -62,7 +73,7 @@ for _ in range(3):
     loss = model.train_on_batch(x, y)
 
 # %% [markdown]
-# It died in the training step. The scans themselves take a few megabytes; the output of the convolution does not.
+# It died in the training step. The scans themselves take a few megabytes. The output of the convolution takes far more.
 #
 # ## Explain
 #
@@ -71,22 +82,13 @@ for _ in range(3):
 #
 # > bytes = batch x height x width x (3 x 3 + 32 + 32) x itemsize
 #
-# The next cell does only this forward pass, for 64 and for 128 scans. In the difference of the two peaks, all that
-# does not depend on the batch drops out. It does so in `float32`, with four bytes a number, and in `bfloat16`, with
-# two.
+# The next cell does only this forward pass, for 64 and for 128 scans. Everything that does not depend on the batch
+# drops out of the difference of the two peaks. The cell does so in `float32`, with four bytes a number, and in
+# `bfloat16`, with two. `notebook.run` does with a text the same as `%%sandbox --after` does with a cell.
 
 # %% tags=["explain"]
 STEP = """
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-paths = sorted(scans.load("train", count=256, size=96).glob("*/*.jpg"))[:128]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
+x, y = x[:{count}], y[:{count}]
 keras.config.set_dtype_policy("{policy}")
 inputs = keras.Input((96, 96, 3))
 features = keras.layers.Rescaling(1 / 255)(inputs)
@@ -107,9 +109,6 @@ for _ in range(2):
 """
 
 FORWARD = """
-import keras
-import numpy as np
-
 keras.config.set_dtype_policy("{policy}")
 x = np.zeros(({batch}, 96, 96, 3), dtype="uint8")
 scaled = keras.layers.Rescaling(1 / 255)(x)
@@ -119,18 +118,27 @@ used = keras.ops.relu(made)
 MIB = 2**20
 for policy, itemsize in {"float32": 4, "mixed_bfloat16": 2}.items():
     half, whole = (
-        sandbox.run(FORWARD.format(policy=policy, batch=batch), budget_mib=1100).peak_mib for batch in (64, 128)
+        notebook.run(FORWARD.format(policy=policy, batch=batch), after="start", budget_mib=1100).peak_mib
+        for batch in (64, 128)
     )
     expected = 64 * 96 * 96 * ((3 * 3 + 32 + 32) * itemsize + 3) / MIB
     measured = whole - half
     print(f"{policy:<16}expected {expected:5.0f} MiB   measured {measured:5.0f} MiB   ({measured / expected - 1:+.0%})")
-plain = sandbox.run(STEP.format(policy="float32", filters=32, more=""), budget_mib=1100)
+
+
+def step(policy, count=128, more=""):
+    """Train in a sandbox with this policy, on this many scans, with more lines behind the convolution."""
+    code = STEP.format(policy=policy, filters=32, count=count, more=more)
+    return notebook.run(code, after="batch", budget_mib=1200)
+
+
+plain = step("float32")
 print(f"The whole training step in float32 needs {plain.peak_mib:.0f} MiB.")
 
 # %% [markdown]
 # The expected figure includes the scans themselves, one byte a number. The training step has the gradients of these
-# arrays too, and gives back some of the first when it is done with them. Nearly all of it has the batch in its shape,
-# and half the bytes a number is half of that.
+# arrays too, and frees some of the arrays when it is done with them. Nearly all of them have the batch in their shape,
+# so half the bytes a number make half the memory.
 #
 # ## Fix it, step by step
 #
@@ -141,17 +149,7 @@ print(f"The whole training step in float32 needs {plain.peak_mib:.0f} MiB.")
 # with a `dtype` for the small layers, which need not save anything. It has the budget of the crash.
 
 # %%
-# %%sandbox --budget 320 --into bfloat16
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=256, size=96).glob("*/*.jpg"))[:128]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
+# %%sandbox --budget 320 --into bfloat16 --after batch
 keras.config.set_dtype_policy("mixed_bfloat16")
 inputs = keras.Input((96, 96, 3))
 features = keras.layers.Rescaling(1 / 255)(inputs)
@@ -169,22 +167,17 @@ for _ in range(3):
     loss = model.train_on_batch(x, y)
 
 # %% [markdown]
-# It fits, at somewhat more than half of the `float32` step: the graph, the variables and the small layers in `float32`
-# take what they took before.
+# It fits, at somewhat more than half of the `float32` step: the graph, the variables, and the small layers in `float32`
+# take as much as before.
 #
 # ### Step 2: what stays float32
 #
 # Ask a layer for its types. Small steps must not get lost in the weights: adding 0.001 to 1 changes nothing in
-# `bfloat16`. So weights and Adam's slots stay as they are, and a copy of the weights in half precision is made for each
-# step.
+# `bfloat16`. So weights and Adam's slots stay as they are, and Keras makes a copy of the weights in half precision for
+# each step.
 
 # %%
-# %%sandbox --budget 320 --into types
-import keras
-import numpy as np
-
-from course_utils.sandbox.inside import report
-
+# %%sandbox --budget 320 --into types --after start
 keras.config.set_dtype_policy("mixed_bfloat16")
 layer = keras.layers.Dense(64)
 output = layer(np.ones((8, 128), dtype="float32"))
@@ -218,12 +211,7 @@ spellings = {
     "float32 window": "window.astype('float32')",
     "cast to the features": "keras.ops.cast(window, features.dtype)",
 }
-windows = {
-    name: sandbox.run(
-        STEP.format(policy="mixed_bfloat16", filters=32, more=WINDOW.format(window=text)), budget_mib=1200
-    )
-    for name, text in spellings.items()
-}
+windows = {name: step("mixed_bfloat16", more=WINDOW.format(window=text)) for name, text in spellings.items()}
 notebook.compare(windows, alt="Memory over time with a window of float64, of float32 and of the features' own type")
 for name, outcome in windows.items():
     share = outcome.peak_mib / plain.peak_mib
@@ -231,26 +219,23 @@ for name, outcome in windows.items():
 
 # %% [markdown]
 # The policy rules layers. A product of your own follows the rules of arithmetic, and so do all plain operations behind
-# it, until the next layer casts back. **Cast every constant to the type of what it meets.**
+# it, until the next layer casts back. **Cast every constant to the type of the array that it meets.**
 #
 # ### Step 4: layers that widen by themselves
 #
-# `BatchNormalization` works out means in `float32`, since a sum of many small numbers goes wrong in two bytes. So it
-# turns its whole input into `float32` first. The next cell puts one at full resolution, with 32 scans, in both
+# `BatchNormalization` computes means in `float32`, because a sum of many small numbers loses precision in 16 bits. So
+# it turns its whole input into `float32` first. The next cell puts one at full resolution, with 32 scans, in both
 # policies.
 
 # %%
 NORMAL = "features = keras.layers.BatchNormalization(momentum=0.8)(features)"
-normalised = {
-    policy: sandbox.run(STEP.replace("[:128]", "[:32]").format(policy=policy, filters=32, more=NORMAL), budget_mib=500)
-    for policy in ("float32", "mixed_bfloat16")
-}
-notebook.compare(normalised, alt="Memory over time with batch normalisation at full resolution in both policies")
-share = normalised["mixed_bfloat16"].peak_mib / normalised["float32"].peak_mib
-print(f"With batch normalisation at full resolution, mixed_bfloat16 needs {share:.0%} of what float32 needs.")
+normalized = {policy: step(policy, count=32, more=NORMAL) for policy in ("float32", "mixed_bfloat16")}
+notebook.compare(normalized, alt="Memory over time with batch normalization at full resolution in both policies")
+share = normalized["mixed_bfloat16"].peak_mib / normalized["float32"].peak_mib
+print(f"With batch normalization at full resolution, mixed_bfloat16 needs {share:.0%} of the memory of float32.")
 
 # %% [markdown]
-# So put batch normalisation where pictures are small already, as this lab's network does.
+# So put batch normalization where pictures are already small, as this lab's network does.
 #
 # ### Step 5: overflow and underflow
 #
@@ -278,13 +263,7 @@ with np.errstate(over="ignore"):
 # and divides them again afterwards, in `float32`. The cell counts the gradients that become zero, without and with it.
 
 # %%
-# %%sandbox --budget 320 --into scaling
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils.sandbox.inside import report
-
+# %%sandbox --budget 320 --into scaling --after start
 generator = np.random.default_rng(0)
 x = tf.constant(generator.normal(size=(256, 32)), "float16")
 error = tf.constant(generator.normal(size=(256, 64)) * 1e-4, "float32")
@@ -301,7 +280,7 @@ def zeros(scale):
 
 report(without=zeros(1.0), with_scaling=zeros(2.0**15))
 
-# What Keras does by itself under mixed_float16, and what it does when a gradient has become infinite.
+# How Keras scales by itself under mixed_float16, and how it reacts when a gradient has become infinite.
 keras.config.set_dtype_policy("mixed_float16")
 model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
 model.compile("sgd", "mse")
@@ -330,16 +309,11 @@ print(
 # ### Step 7: softmax in float32
 #
 # The last layer turns scores into probabilities, and the loss takes their logarithm. In `bfloat16` a probability close
-# to 1 becomes 1, its loss becomes 0, and nothing is learned from it any more. The last layer is small, so give it
+# to 1 becomes 1, its loss becomes 0, and the network learns nothing more from it. The last layer is small, so give it
 # `dtype="float32"`.
 
 # %%
-# %%sandbox --budget 320 --into softmax
-import keras
-import numpy as np
-
-from course_utils.sandbox.inside import report
-
+# %%sandbox --budget 320 --into softmax --after start
 scores = np.array([10.0] + 9 * [0.0], dtype="float32")
 for dtype in ("float32", "bfloat16"):
     first = keras.ops.softmax(keras.ops.cast(scores, dtype))[0]
@@ -364,9 +338,6 @@ import pathlib
 
 SPEED = """
 import time
-import keras
-import numpy as np
-from course_utils.sandbox.inside import report
 
 keras.config.set_dtype_policy("{policy}")
 x = np.zeros((8, 32, 32, 3), dtype="uint8")
@@ -383,18 +354,18 @@ for _ in range(3):
 report(ms_a_step=1000 * (time.process_time() - start) / 3)
 """
 policies = ("float32", "mixed_bfloat16", "mixed_float16")
-speeds = {policy: sandbox.run(SPEED.format(policy=policy), budget_mib=512) for policy in policies}
+speeds = {policy: notebook.run(SPEED.format(policy=policy), after="start", budget_mib=512) for policy in policies}
 for policy, outcome in speeds.items():
     print(f"{policy:<16}{outcome.values['ms_a_step']:8.1f} ms of processor time a step")
 cpuinfo = pathlib.Path("/proc/cpuinfo")
 flags = cpuinfo.read_text() if cpuinfo.exists() else ""
 known = [name for name in ("avx512f", "avx512_bf16", "amx_bf16") if f" {name}" in flags]
-print(f"This processor's instructions for wide or short numbers: {', '.join(known) or 'none of those asked for'}.")
+print(f"This processor's instructions for wide or short numbers: {', '.join(known) or 'none of these three'}.")
 
 # %% [markdown]
 # The time depends on the processor. With `avx512_bf16` or `amx_bf16` it computes in `bfloat16` directly. With `avx512f`
-# alone it converts on the way, and takes longer. With none of the three, TensorFlow takes plain routines that are
-# slower by far, and that can need memory of their own. So choose by device, and time one step before you train:
+# alone it converts on the way, and takes longer. With none of the three, TensorFlow uses plain routines that are far
+# slower, and that can need memory of their own. So choose by device, and time one step before you train:
 #
 # ```python
 # gpu = tf.config.list_physical_devices("GPU")
@@ -404,11 +375,7 @@ print(f"This processor's instructions for wide or short numbers: {', '.join(know
 # The next cell needs a GPU. **It was not run on a GPU for this page.**
 
 # %%
-# %%sandbox --budget 8192 --gpu-budget 2048 --into on_gpu
-import keras
-import numpy as np
-import tensorflow as tf
-
+# %%sandbox --budget 8192 --gpu-budget 2048 --into on_gpu --after start
 if not tf.config.list_physical_devices("GPU"):
     print("Skipped: this cell needs a GPU, and there is none here.")
 else:
@@ -427,16 +394,10 @@ else:
 # %% [markdown]
 # ### Step 9: watch the accuracy
 #
-# The same small training in both policies, from the same start. Look at the accuracy on scans that it has not seen.
+# Run the same small training in both policies, from the same start. Look at the accuracy on scans that it has not seen.
 
 # %%
 ACCURACY = """
-import keras
-import numpy as np
-from PIL import Image
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
 keras.utils.set_random_seed(0)
 keras.config.set_dtype_policy("{policy}")
 paths = sorted(scans.load("train", count=256, size=96).glob("*/*.jpg"))
@@ -460,7 +421,8 @@ history = model.fit(x[:200], y[:200], batch_size=20, epochs=8, verbose=0)
 report(accuracy=model.evaluate(x[200:], y[200:], verbose=0)[1], parameters=model.count_params())
 """
 trained = {
-    policy: sandbox.run(ACCURACY.format(policy=policy), budget_mib=512) for policy in ("float32", "mixed_bfloat16")
+    policy: notebook.run(ACCURACY.format(policy=policy), after="start", budget_mib=512)
+    for policy in ("float32", "mixed_bfloat16")
 }
 for policy, outcome in trained.items():
     print(f"{policy:<16}accuracy {outcome.values['accuracy']:.2f} on 56 scans")
@@ -474,9 +436,6 @@ for policy, outcome in trained.items():
 
 # %%
 WEIGHTS = """
-import keras
-import numpy as np
-
 keras.config.set_dtype_policy("{policy}")
 inputs = keras.Input((4096,))
 features = keras.layers.Dense(2048, activation="relu", kernel_initializer="zeros")(inputs)
@@ -486,7 +445,8 @@ for _ in range(3):
     loss = model.train_on_batch(np.zeros((1, 4096), "float32"), np.zeros(1, "int32"))
 """
 weights = {
-    policy: sandbox.run(WEIGHTS.format(policy=policy), budget_mib=500) for policy in ("float32", "mixed_bfloat16")
+    policy: notebook.run(WEIGHTS.format(policy=policy), after="start", budget_mib=500)
+    for policy in ("float32", "mixed_bfloat16")
 }
 notebook.compare(weights, alt="Memory over time of a network that is all weights, in both policies")
 
@@ -505,7 +465,7 @@ notebook.claims(
         ),
         (
             "Mixed precision halves the memory of the weights.",
-            f"{of_weights:.0%} of the float32 peak where weights are all there is",
+            f"{of_weights:.0%} of the float32 peak in a network that is all weights",
             "true" if of_weights < 0.6 else "half true" if of_weights < 0.85 else "false",
         ),
         (
@@ -519,7 +479,7 @@ notebook.claims(
             "true" if by_accuracy < -0.15 else "depends: on the task; so few scans cannot show a small difference",
         ),
         (
-            "Under a policy all is half precision.",
+            "Under a policy, everything is in half precision.",
             f"one float64 constant: {stray:.1f} times the peak of plain float32",
             "false" if stray > 1 else "half true",
         ),
@@ -532,15 +492,15 @@ notebook.claims(
 # Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
 # a class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255.
 #
-# Keep the batch of 128, the full resolution, a first convolution of 40 filters, and the window of step 3 behind it.
-# That is the exercise. The grader sees only these three:
+# The exercise is to keep the batch of 128, the full resolution, a first convolution of 40 filters, and the window of
+# step 3 behind it. The grader checks only these three:
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds, training and grading together. The solution takes a small part of that
 #   where the processor knows `bfloat16`, and much more of it elsewhere.
 #
-# On a processor without `avx512f`, TensorFlow makes a `float32` copy of what the convolution gives, so the same answer
+# On a processor without `avx512f`, TensorFlow makes a `float32` copy of the convolution's output, so the same answer
 # passes there with little room to spare. Step 8 tells you which one you have.
 #
 # It runs on the CPU, also where there is a GPU. In `float32` and with a `float64` window it needs more than twice the
@@ -593,13 +553,37 @@ def train(folder):
     # END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# Nearly all the memory is in arrays of full resolution: the output of the first convolution, its product with the
+# window, and their gradients. Under `mixed_bfloat16` each of their numbers takes two bytes. The window is cast to the
+# type of the features first. Without that cast, `float64` would win, and each number of the product would take eight.
+
+# %% tags=["solution"]
+numbers = 128 * 96 * 96 * 40
+for dtype, itemsize in (("bfloat16", 2), ("float32", 4), ("float64", 8)):
+    print(f"one array of 40 filters at full resolution in {dtype:<9}{numbers * itemsize / 2**20:6.0f} MiB")
+
+# %% [markdown] tags=["solution"]
+# The small layers behind the pooling stay in `float32`. They cost little, they are where the learning happens, and
+# batch normalization would turn its input into `float32` anyway.
+#
+# ## What else would pass
+#
+# - **`mixed_float16`.** It takes the same memory. `compile` adds the loss scaling. On most processors it is slower.
+# - **The policy for one layer only:** `Conv2D(40, 3, dtype="mixed_bfloat16")`, with everything else in `float32`. Only
+#   this layer has large outputs.
+# - **A smaller batch, or a stride in the first convolution.** The grader cannot see which one you took. It is not the
+#   exercise, but it is the better fix where you are free to choose.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
 # - A mixed policy halves activations. Variables, gradients of variables and optimizer slots stay `float32`.
-# - `mixed_float16` for an older GPU such as the T4, `mixed_bfloat16` for newer ones and for most CPUs. `float16` needs
-#   loss scaling, and `compile` adds it.
-# - A constant of `float64` or `float32` widens all that it touches. Batch normalisation widens by itself.
+# - Take `mixed_float16` for an older GPU such as the T4, and `mixed_bfloat16` for newer ones and for most CPUs.
+#   `float16` needs loss scaling, and `compile` adds it.
+# - A constant of `float64` or `float32` widens everything that it touches. Batch normalization widens by itself.
 # - Give the last layer `dtype="float32"`, and watch the accuracy.
 #
 # To remember: {{takeaway}}
@@ -625,13 +609,13 @@ def train(folder):
 # **3. Why does `float16` need loss scaling and `bfloat16` not?**
 #
 # - [x] Small gradients become zero in `float16` :: `bfloat16` has the range of `float32`, so they stay.
-# - [ ] `float16` has fewer bits :: Both have 16. They are shared out differently.
-# - [ ] `bfloat16` keeps more digits :: It keeps fewer. Its range is what is larger.
+# - [ ] `float16` has fewer bits :: Both have 16. They use them differently.
+# - [ ] `bfloat16` keeps more digits :: It keeps fewer. It has the larger range.
 #
 # **4. A network is one Dense layer of 50 million weights, and the batch is one scan. What does a mixed policy save?**
 #
-# - [ ] Half :: That would be so if weights and slots were halved.
-# - [x] Nothing worth having :: There are hardly any activations, and the half-precision copy of the weights is extra.
+# - [ ] Half :: That would be true if weights and slots were halved.
+# - [x] Almost nothing :: There are hardly any activations, and the half-precision copy of the weights is extra.
 # - [ ] A quarter :: Neither weights nor slots get smaller.
 
 # %% tags=["versions"]

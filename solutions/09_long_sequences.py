@@ -1,26 +1,51 @@
 # %% [markdown]
 # # Long sequences and big inputs
 #
-# One scan, one head, a network of a few hundred weights: and it does not fit into half a gigabyte. In this lab you
-# find the square that attention hides, take it away in five ways, and learn two more products of the same kind.
+# A network with one attention head and a few hundred weights sees one scan, and does not fit into half a gigabyte. In
+# this lab you find the square that attention hides, take it away in five ways, and learn two more products of the same
+# kind.
 #
 # **Objectives**
 #
-# - Work out what the scores of an attention layer take, and how many copies of them a training step holds.
-# - Use patches, pooling, windows, tiles and truncation, and know what each of them gives up.
+# - Work out the size of the scores of an attention layer, and how many copies of them a training step holds.
+# - Use patches, pooling, windows, tiles, and truncation, and know the cost of each.
 # - Work out an embedding with its optimizer, and a softmax over many classes at each position.
 #
 # **Prerequisites**
 #
 # - Lab 02: activations grow with the batch. Lab 07: weights count several times with Adam.
-# - You know what attention computes: each token looks at all tokens, and takes from those that matter to it.
+# - You know that in attention each token looks at all tokens, and takes from those that matter to it.
 
 # %%
-from course_utils import notebook, sandbox, scans
+from course_utils import notebook, scans
 
 folder = scans.load("train", count=1000, size=48)
 scans.load("train", count=100, size=96)
 print(f"{len(list(folder.glob('*/*.jpg')))} scans of 48 x 48 pixels are ready, and a hundred of 96 x 96.")
+
+# %% [markdown]
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
+# runs it first, in its own process. Both count toward the peak. The cells of this lab share their imports, and the
+# networks of the crash and of the steps share one scan and their first layers:
+
+# %%
+# %%sandbox --budget 512 --name start
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+# %%
+# %%sandbox --budget 512 --name scan --after start
+path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
+x = np.asarray(Image.open(path))[np.newaxis]
+y = np.array([int(path.parent.name)])
+
+inputs = keras.Input((96, 96, 3))
+pixels = keras.layers.Rescaling(1 / 255)(inputs)
 
 # %% [markdown] tags=["predict"]
 # ## Predict
@@ -35,19 +60,7 @@ print(f"{len(list(folder.glob('*/*.jpg')))} scans of 48 x 48 pixels are ready, a
 # ## Crash
 
 # %% tags=["crash"]
-# %%sandbox --budget 512 --predict 40 --into crash
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
-x = np.asarray(Image.open(path))[np.newaxis]
-y = np.array([int(path.parent.name)])
-
-inputs = keras.Input((96, 96, 3))
-pixels = keras.layers.Rescaling(1 / 255)(inputs)
+# %%sandbox --budget 512 --predict 40 --into crash --after scan
 tokens = keras.layers.Dense(8)(keras.layers.Reshape((96 * 96, 3))(pixels))
 mixed = keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, tokens)
 best = keras.layers.GlobalMaxPooling1D()(mixed)
@@ -57,30 +70,27 @@ model.compile("adam", "sparse_categorical_crossentropy")
 loss = model.train_on_batch(x, y)
 
 # %% [markdown]
-# It died in the training step. The card names the likely cause, the outputs of layers, and sends you to a smaller
-# batch. There is none: this batch is one scan, and the layer has one head.
+# It died in the training step. The card names the likely cause, the outputs of layers, and advises a smaller batch.
+# There is no smaller one: this batch is one scan, and the layer has one head.
 
 # %% [markdown]
 # ## Explain
 #
-# A layer of attention compares each token with each other token. For every pair it writes down one number, the score.
+# An attention layer compares each token with each other token. For every pair it writes down one number, the score.
 #
 # > scores = batch x heads x N x N x 4 bytes
 #
-# Here N is the number of pixels, and so it is a square of a square: **twice the side of the scan is four times the
+# Here N is the number of pixels, so the scores are a square of a square: **twice the side of the scan is four times the
 # pixels and sixteen times the scores.**
 #
 # How many arrays of that size does a training step hold at once? The next cell measures four things: the step of the
-# crash with enough room, the same step on a scan of 8 x 8 pixels, which shows what everything else takes, the forward
-# pass of the crash alone, and one bare array of N x N numbers. The line about threads has TensorFlow do one operation
-# at a time, so that the same step always has the same peak.
+# crash with enough room; the same step on a scan of 8 x 8 pixels, which shows the cost of everything else; the forward
+# pass of the crash alone; and one bare array of N x N numbers. The line about threads has TensorFlow do one operation
+# at a time, so that the same step always has the same peak. `notebook.run` does with a text the same as `%%sandbox
+# --after` does with a cell.
 
 # %% tags=["explain"]
 NETWORK = """
-import keras
-import numpy as np
-import tensorflow as tf
-
 tf.config.threading.set_inter_op_parallelism_threads(1)
 {setting}
 x = np.zeros(({batch}, {side}, {side}, 3), dtype="uint8")
@@ -96,20 +106,20 @@ model.compile("adam", "sparse_categorical_crossentropy")
 {run}
 """
 TRAIN = "model.train_on_batch(x, y)"
-ARRAY = "import tensorflow as tf\n\nsquare = tf.ones(({tokens}, {tokens}))"
+ARRAY = "square = tf.ones(({tokens}, {tokens}))"
 MIB = 2**20
 
 
 def attention(side, batch=1, heads=1, options="", setting="", run=TRAIN):
     """Run the network of the crash in a sandbox with these changes; returns the outcome."""
     code = NETWORK.format(side=side, batch=batch, heads=heads, options=options, setting=setting, run=run)
-    return sandbox.run(code, budget_mib=1500)
+    return notebook.run(code, after="start", budget_mib=1500)
 
 
 whole = attention(96)
 rest = attention(8)
 forward = attention(96, run="model.predict_on_batch(x)")
-nothing, bare = (sandbox.run(ARRAY.format(tokens=tokens), budget_mib=512) for tokens in (8, 96 * 96))
+nothing, bare = (notebook.run(ARRAY.format(tokens=tokens), after="start", budget_mib=512) for tokens in (8, 96 * 96))
 square = (96 * 96) ** 2 * 4 / MIB
 taken = bare.peak_mib - nothing.peak_mib
 expected = rest.peak_mib + 3 * taken
@@ -133,15 +143,15 @@ print(f"expected, with three arrays               {expected:8.1f} MiB ({whole.pe
 #
 # - the weights, which are the softmax of the scores, kept since the forward pass;
 # - their gradient;
-# - the product of these two, which the gradient of a softmax is made of.
+# - the product of these two, from which the gradient of a softmax is made.
 #
-# Without the line about threads, some runs hold one more for a moment, most of all with several scans or steps, so
-# their peaks differ by a whole square. That is the story of the crash: three squares, and all else is small.
+# Without the line about threads, some runs hold one more for a moment, most often with several scans or steps, so their
+# peaks differ by a whole square. That explains the crash: three squares, and everything else is small.
 #
 # ### What resolution costs
 #
-# Put other sides into the same arithmetic. It is for one scan, in `float32`: the pixels, the output of a convolution
-# of 16 filters at full resolution, and the scores of one head.
+# Put other sides into the same arithmetic. The table is for one scan, in `float32`: the pixels, the output of a
+# convolution of 16 filters at full resolution, and the scores of one head.
 
 # %% tags=["explain"]
 print(f"{'side':>6}{'tokens':>12}{'pixels':>12}{'convolution':>14}{'scores':>18}")
@@ -150,123 +160,77 @@ for side in (48, 96, 192, 384, 768):
     print(f"{side:>6}{side**2:>12,}{pixels:>8.2f} MiB{convolution:>10.1f} MiB{scores:>14,.0f} MiB")
 
 # %% [markdown]
-# A convolution grows with the pixels, and attention with their square. Labs 01 and 07 work against the first. Against
-# the second there are two ways: fewer pairs, or fewer of them at a time.
+# A convolution grows with the pixels, and attention grows with their square. Labs 01 and 07 work against the first.
+# There are two ways against the second: fewer pairs, or fewer of them at a time.
 
 # %% [markdown]
 # ## Fix it, step by step
 #
-# Each step trains on the same scan as the crash, within its budget. Only the tokens and the attention change.
-#
-# ### Step 1: patches
-#
-# Make one token of 8 x 8 pixels. A convolution whose stride is its size does that: it looks at each patch once. The
-# patches are a 64th as many as the pixels, and their pairs a 4096th. What is given up: within a patch, nothing looks
-# at anything.
+# Each step trains on the same scan as the crash, within its budget. Only the tokens and the attention change. The end
+# of the network and the training step stay the same, so they get a name too:
+
 
 # %%
-# %%sandbox --budget 512 --into patches
-import keras
-import numpy as np
-from PIL import Image
+# %%sandbox --budget 512 --name ending --after scan
+def train_once(mixed):
+    best = keras.layers.GlobalMaxPooling1D()(mixed)
+    outputs = keras.layers.Dense(10, activation="softmax")(best)
+    model = keras.Model(inputs, outputs)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.train_on_batch(x, y)
 
-from course_utils import scans
-
-path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
-x = np.asarray(Image.open(path))[np.newaxis]
-y = np.array([int(path.parent.name)])
-
-inputs = keras.Input((96, 96, 3))
-pixels = keras.layers.Rescaling(1 / 255)(inputs)
-tokens = keras.layers.Reshape((12 * 12, 8))(keras.layers.Conv2D(8, 8, strides=8)(pixels))
-mixed = keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, tokens)
-best = keras.layers.GlobalMaxPooling1D()(mixed)
-outputs = keras.layers.Dense(10, activation="softmax")(best)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
-loss = model.train_on_batch(x, y)
 
 # %% [markdown]
-# ### Step 2: pool what is looked at
+# ### Step 1: patches
 #
-# Let every pixel ask, and let it look at 12 x 12 averages instead of all pixels. The second argument of the layer is
-# what is looked at. The square becomes a narrow rectangle, N x 144. What is given up: detail far away and near.
+# Make one token of 8 x 8 pixels. A convolution whose stride is its size does that: it looks at each patch once. There
+# is one patch for 64 pixels, and one pair of patches for 4,096 pairs of pixels. The cost: within a patch, no pixel
+# looks at any other.
 
 # %%
-# %%sandbox --budget 512 --into pooled
-import keras
-import numpy as np
-from PIL import Image
+# %%sandbox --budget 512 --into patches --after ending
+tokens = keras.layers.Reshape((12 * 12, 8))(keras.layers.Conv2D(8, 8, strides=8)(pixels))
+train_once(keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, tokens))
 
-from course_utils import scans
+# %% [markdown]
+# ### Step 2: look at averages
+#
+# Let every pixel ask, and let it look at 12 x 12 averages instead of all pixels. The second argument of the layer holds
+# the tokens to look at. The square becomes a narrow rectangle, N x 144. The cost: a pixel sees no detail, far or near.
 
-path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
-x = np.asarray(Image.open(path))[np.newaxis]
-y = np.array([int(path.parent.name)])
-
-inputs = keras.Input((96, 96, 3))
-pixels = keras.layers.Rescaling(1 / 255)(inputs)
+# %%
+# %%sandbox --budget 512 --into pooled --after ending
 grid = keras.layers.Dense(8)(pixels)
 tokens = keras.layers.Reshape((96 * 96, 8))(grid)
 averages = keras.layers.Reshape((12 * 12, 8))(keras.layers.AveragePooling2D(8)(grid))
-mixed = keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, averages)
-best = keras.layers.GlobalMaxPooling1D()(mixed)
-outputs = keras.layers.Dense(10, activation="softmax")(best)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
-loss = model.train_on_batch(x, y)
+train_once(keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, averages))
 
 # %% [markdown]
 # ### Step 3: windows
 #
-# Cut the scan into 144 windows of 8 x 8 pixels and let a pixel look at its own window. That is 144 small squares in
-# place of a large one. `attention_axes=2` tells the layer which axis counts the tokens. What is given up: nothing
-# looks beyond its window, so a network needs a second layer with other windows, or pooling, to see the whole.
+# Cut the scan into 144 windows of 8 x 8 pixels and let a pixel look at its own window. That makes 144 small squares in
+# place of a large one. `attention_axes=2` tells the layer which axis counts the tokens. The cost: no pixel looks beyond
+# its window, so a network needs a second layer with other windows, or pooling, to see the whole.
 
 # %%
-# %%sandbox --budget 512 --into windows
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
-x = np.asarray(Image.open(path))[np.newaxis]
-y = np.array([int(path.parent.name)])
-
-inputs = keras.Input((96, 96, 3))
-pixels = keras.layers.Rescaling(1 / 255)(inputs)
+# %%sandbox --budget 512 --into windows --after ending
 grid = keras.layers.Reshape((12, 8, 12, 8, 8))(keras.layers.Dense(8)(pixels))
 tokens = keras.layers.Reshape((144, 64, 8))(keras.layers.Permute((1, 3, 2, 4, 5))(grid))
 mixed = keras.layers.MultiHeadAttention(num_heads=1, key_dim=8, attention_axes=2)(tokens, tokens)
-best = keras.layers.GlobalMaxPooling1D()(keras.layers.Reshape((96 * 96, 8))(mixed))
-outputs = keras.layers.Dense(10, activation="softmax")(best)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
-loss = model.train_on_batch(x, y)
+train_once(keras.layers.Reshape((96 * 96, 8))(mixed))
 
 # %% [markdown]
-# ### Step 4: tiles, and nothing given up
+# ### Step 4: tiles, without a loss
 #
 # A row of weights needs only its own scores. So take the rows of the square in 144 tiles, one after the other, and keep
-# of each only what comes out. `keras.ops.map` goes through the tiles. `keras.remat` makes the backward pass work out a
-# tile again instead of keeping it. Every pixel still looks at every pixel; the price is that each tile is worked out
-# twice.
+# only the result of each. `keras.ops.map` goes through the tiles. `keras.remat` makes the backward pass compute a tile
+# again instead of keeping it. Every pixel still looks at every pixel; the price is that each tile is computed twice.
 #
-# The cell first compares the results and the gradients of both ways, on few tokens.
+# The first cell defines attention in both ways, and compares their results and gradients on few tokens.
+
 
 # %%
-# %%sandbox --budget 512 --into tiled
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-
+# %%sandbox --budget 512 --name compared --after start
 def attend(query, key, value):
     """Attention of these queries to all keys."""
     query, key, value = (keras.ops.reshape(part, (1, -1, 8)) for part in (query, key, value))  # the map forgets shapes
@@ -282,6 +246,24 @@ def attend_in_tiles(query, key, value, tiles):
     return keras.ops.concatenate(keras.ops.unstack(parts, tiles), axis=1)
 
 
+few = [tf.Variable(numbers) for numbers in np.random.default_rng(0).normal(size=(3, 1, 96, 8)).astype("float32")]
+
+
+@tf.function
+def result_and_gradients(tiles):
+    with tf.GradientTape() as tape:
+        result = attend_in_tiles(*few, tiles) if tiles else attend(*few)
+        loss = keras.ops.sum(result**2)
+    return [result, *tape.gradient(loss, few)]
+
+
+pairs = zip(result_and_gradients(0), result_and_gradients(4), strict=True)
+difference = max(float(np.abs(one - other).max()) for one, other in pairs)
+print(f"largest difference of results and gradients: {difference:.0e}")
+
+
+# %%
+# %%sandbox --budget 512 --into tiled --after compared,ending
 class TiledAttention(keras.layers.Layer):
     """Attention with one head of eight numbers, in tiles."""
 
@@ -298,62 +280,21 @@ class TiledAttention(keras.layers.Layer):
         return self.out(attend_in_tiles(self.query(tokens), self.key(tokens), self.value(tokens), self.tiles))
 
 
-few = [tf.Variable(numbers) for numbers in np.random.default_rng(0).normal(size=(3, 1, 96, 8)).astype("float32")]
-
-
-@tf.function
-def result_and_gradients(tiles):
-    with tf.GradientTape() as tape:
-        result = attend_in_tiles(*few, tiles) if tiles else attend(*few)
-        loss = keras.ops.sum(result**2)
-    return [result, *tape.gradient(loss, few)]
-
-
-pairs = zip(result_and_gradients(0), result_and_gradients(4), strict=True)
-report(difference=max(float(np.abs(one - other).max()) for one, other in pairs))
-
-path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
-x = np.asarray(Image.open(path))[np.newaxis]
-y = np.array([int(path.parent.name)])
-
-inputs = keras.Input((96, 96, 3))
-pixels = keras.layers.Rescaling(1 / 255)(inputs)
+report(difference=difference)
 tokens = keras.layers.Dense(8)(keras.layers.Reshape((96 * 96, 3))(pixels))
-mixed = TiledAttention(144)(tokens)
-best = keras.layers.GlobalMaxPooling1D()(mixed)
-outputs = keras.layers.Dense(10, activation="softmax")(best)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
-loss = model.train_on_batch(x, y)
+train_once(TiledAttention(144)(tokens))
 
 # %% [markdown]
 # ### Step 5: truncation
 #
-# Keep the first quarter of the sequence, and forget the rest. It is one line, and it saves what the arithmetic says.
-# What is given up: whatever stood in the rest. Here it is the lower three quarters of the scan.
+# Keep the first quarter of the sequence, and forget the rest. It takes one line, and the arithmetic says how much it
+# saves. The cost: you lose whatever was in the rest. Here that is the lower three quarters of the scan.
 
 # %%
-# %%sandbox --budget 512 --into truncated
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-path = sorted(scans.load("train", count=100, size=96).glob("*/*.jpg"))[0]
-x = np.asarray(Image.open(path))[np.newaxis]
-y = np.array([int(path.parent.name)])
-
-inputs = keras.Input((96, 96, 3))
-pixels = keras.layers.Rescaling(1 / 255)(inputs)
+# %%sandbox --budget 512 --into truncated --after ending
 tokens = keras.layers.Dense(8)(keras.layers.Reshape((96 * 96, 3))(pixels))
 tokens = tokens[:, : 24 * 96]
-mixed = keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, tokens)
-best = keras.layers.GlobalMaxPooling1D()(mixed)
-outputs = keras.layers.Dense(10, activation="softmax")(best)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
-loss = model.train_on_batch(x, y)
+train_once(keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, tokens))
 
 # %% [markdown]
 # ### The steps beside each other
@@ -374,9 +315,9 @@ for name, (outcome, count) in pairs.items():
     print(f"{name:<12}{count:>22,}{count * 4 / MIB:>10.1f} MiB{outcome.peak_mib:>12.0f} MiB")
 
 # %% [markdown]
-# Where the scores are few, what remains is the graph, and for the tiles the loop. Look at the column "they take" before
-# you choose: it is what grows when the scan does. Patches and truncation leave fewer tokens, pooling leaves fewer to
-# look at, windows let each look at fewer, and tiles change nothing but the order of the work.
+# Where the scores are few, the rest is the graph, and for the tiles the loop. Look at the column "they take" before you
+# choose, because it grows with the scan. Patches and truncation leave fewer tokens, averages leave fewer to look at,
+# windows let each look at fewer, and tiles change nothing but the order of the work.
 #
 # ### Step 6: a large embedding
 #
@@ -386,17 +327,11 @@ for name, (outcome, count) in pairs.items():
 #
 # A batch uses few rows. Is the gradient as large as the table, or only those rows? The next cell takes 100,000 rows of
 # 64 numbers, looks at the gradient and trains two steps, with two optimizers. It also puts the words into a tenth of
-# the rows, so that ten words share one. The table starts as zeros here, since making random rows takes arrays of its
-# own.
+# the rows, so that ten words share one. The table starts as zeros here, because drawing random rows takes arrays
+# of its own.
 
 # %%
 EMBEDDING = """
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils.sandbox.inside import report
-
 words = np.random.default_rng(0).integers(0, 100_000, (32, 64)) % {rows}
 y = np.arange(32) % 10
 model = keras.Sequential(
@@ -416,7 +351,7 @@ for _ in range(2):
     model.train_on_batch(words, y)
 """
 tables = {
-    (optimizer, rows): sandbox.run(EMBEDDING.format(optimizer=optimizer, rows=rows), budget_mib=512)
+    (optimizer, rows): notebook.run(EMBEDDING.format(optimizer=optimizer, rows=rows), after="start", budget_mib=512)
     for optimizer, rows in (("adam", 100_000), ("adam", 10_000), ("sgd", 100_000), ("sgd", 10_000))
 }
 for (optimizer, rows), outcome in tables.items():
@@ -429,8 +364,8 @@ for optimizer in ("adam", "sgd"):
     print(f"{optimizer}: a megabyte more of table is {copies:.1f} MiB more at the peak")
 
 # %% [markdown]
-# The gradient is small: `IndexedSlices` names rows and holds only those. Adam gives that away. It keeps its two
-# slots, and its update is written for all rows, with arrays of the size of the table in between. Even SGD, which has no
+# The gradient is small: `IndexedSlices` names rows and holds only those. Adam wastes that advantage. It keeps its two
+# slots, and its update works on all rows, with arrays of the size of the table in between. Even SGD, which has no
 # slots, needs room for the table twice. So fewer or narrower rows help, and so does an optimizer without slots. A
 # smaller batch does not.
 #
@@ -445,9 +380,6 @@ for optimizer in ("adam", "sgd"):
 
 # %%
 SOFTMAX = """
-import keras
-import numpy as np
-
 generator = np.random.default_rng(0)
 words = generator.integers(0, 100, (16, 64))
 labels = generator.integers(0, 10_000, (16, 64))
@@ -466,25 +398,25 @@ kinds = {
     "one-hot": {"cut": "", "loss": one_hot, "labels": "keras.utils.to_categorical(labels, 10_000)"},
     "last position": {"cut": "features = features[:, -1]", "loss": sparse, "labels": "labels[:, -1]"},
 }
-softmaxes = {name: sandbox.run(SOFTMAX.format(**kind), budget_mib=1024) for name, kind in kinds.items()}
+softmaxes = {name: notebook.run(SOFTMAX.format(**kind), after="start", budget_mib=1024) for name, kind in kinds.items()}
 output = 16 * 64 * 10_000 * 4 / MIB
 print(f"{'output of all positions':<24}{output:5.0f} MiB")
 for name, outcome in softmaxes.items():
     print(f"{name:<24}{outcome.peak_mib:5.0f} MiB: {outcome.peak_mib / output:.1f} times that")
 
 # %% [markdown]
-# With 10 classes a one-hot label is nothing. With 10,000 it is as large as the output, and twice that as
-# `to_categorical` makes it, in `float64`. The cast to `float32` and the loss add more of that size.
+# With 10 classes a one-hot label is tiny. With 10,000 it is as large as the output, and `to_categorical` makes it twice
+# as large, in `float64`. The cast to `float32` and the loss add more of that size.
 
 # %% [markdown]
 # ## What people say
 #
-# Flash attention, one of the sayings, is attention for GPUs that works in tiles as step 4 does, and never writes down
-# the square.
+# One of the sayings is about flash attention. That is attention for GPUs that works in tiles as step 4 does, and never
+# writes down the square.
 #
-# The first cell changes one thing in the network of the crash, on a scan of 64 x 64 pixels. The second trains on
-# patches for a few epochs, three times: on all of them, on those of the top third, and on those in the middle, without
-# the margin of the paper.
+# The first cell changes one thing at a time in the network of the crash, on a scan of 64 x 64 pixels. The second trains
+# on patches for a few epochs, three times: on all of them, on those of the top third, and on those in the middle,
+# without the margin of the paper.
 
 # %%
 import re
@@ -506,14 +438,6 @@ print(f"Demanded: {reason[0] if reason else 'no reason given'}")
 # %%
 scans.load("validation", count=300, size=48)
 LEARN = """
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-
 def load(split, count):
     paths = sorted(scans.load(split, count=count, size=48).glob("*/*.jpg"))
     x = np.stack([np.asarray(Image.open(path)) for path in paths])
@@ -535,7 +459,7 @@ report(tokens=tokens.shape[1], accuracy=model.evaluate(*load("validation", 300),
 """
 cuts = {"all": (":", ":"), "top third": (":16", ":"), "middle": ("8:40", "8:40")}
 learned = {
-    name: sandbox.run(LEARN.format(rows=rows, columns=columns), budget_mib=512)
+    name: notebook.run(LEARN.format(rows=rows, columns=columns), after="start", budget_mib=512)
     for name, (rows, columns) in cuts.items()
 }
 for name, outcome in learned.items():
@@ -585,7 +509,7 @@ notebook.claims(
             "Truncation costs accuracy.",
             f"all patches: {accuracy['all']:.2f}; top third: {accuracy['top third']:.2f}; "
             f"without the margin: {accuracy['middle']:.2f}",
-            "depends: on what stood there"
+            "depends: on the part that is cut off"
             if lost["top third"] > 0.1 > lost["middle"]
             else "true"
             if lost["middle"] > 0.1
@@ -600,7 +524,7 @@ notebook.claims(
 )
 
 # %% [markdown]
-# Mixed precision is the surprise. In lab 08 it halves the activations of a convolution. In attention Keras casts the
+# Mixed precision is the surprise. In lab 08 it halves the activations of a convolution. In attention, Keras casts the
 # scores to `float32` before the softmax, whatever the policy is, and casts the weights back after it. Each cast is one
 # more array of N x N.
 
@@ -615,11 +539,11 @@ notebook.claims(
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds, training and grading together.
 #
-# A token a pixel needs several times that, at any batch. Write a network with attention: that is what this lab is
-# about. Still, any technique that meets the three is right. Two things to know:
+# One token for each pixel needs several times that, at any batch. Write a network with attention, because this lab is
+# about it. Still, any technique that meets the three is right. Two things to know:
 #
-# - Attention does not know where a token stands. Add a number to each that tells it, or end with `Flatten`, which has
-#   a weight for each place.
+# - Attention does not know the position of a token. Add a number to each that tells it, or end with `Flatten`, which
+#   has a weight for each place.
 # - Without a `predict` of your own, the grader asks your model for 32 scans at once. **The forward pass has its squares
 #   too**, even if you trained with one scan at a time.
 #
@@ -659,13 +583,37 @@ def train(folder):
     # END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# Attention never sees a pixel. Average pooling and two convolutions with a stride of 2 leave 12 x 12 places of the
+# 96 x 96 pixels, so there are 144 tokens instead of 9,216. The scores of a batch of 16 with four heads are then small,
+# and so are those of the 32 scans that the grader asks for at once.
+
+# %% tags=["solution"]
+for name, tokens, heads in (("one token a pixel, one head", 96 * 96, 1), ("this answer, four heads", 12 * 12, 4)):
+    scores = heads * tokens**2 * 4 / 2**20
+    print(f"{name:<28}{scores:8.2f} MiB a scan{3 * 16 * scores:12,.0f} MiB for three arrays at a batch of 16")
+
+# %% [markdown] tags=["solution"]
+# The accuracy comes from three parts. The convolutions with batch normalization learn strokes quickly. `Flatten` at the
+# end knows where each token is. And the learning rate falls to zero, so the last steps do little harm.
+#
+# ## What else would pass
+#
+# - **Patches.** `Conv2D(32, 8, strides=8)` makes 144 tokens directly. It learns more slowly than two small
+#   convolutions, so give it more epochs.
+# - **Pooled keys and values.** Many tokens ask, and each looks at 144 averages, as in step 2. The scores grow with the
+#   tokens, not with their square.
+# - **No attention at all.** A small convolutional network with global pooling, as in lab 07, meets the three with less.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
 # - Attention writes batch x heads x N x N scores, and a training step holds three arrays of that size. With a pixel as
 #   a token, twice the side is sixteen times the memory.
 # - Patches, pooling and windows make fewer pairs. Tiles with `keras.remat` keep all pairs and hold few of them at once.
-# - Truncation is cheap and loses what it cuts. Know what stands there.
+# - Truncation is cheap and loses the part that it cuts off. Look at that part first.
 # - A large table of embeddings counts several times with Adam, although its gradient has few rows.
 # - Many classes at many positions make a large output, and one-hot labels several more.
 #
@@ -676,20 +624,22 @@ def train(folder):
 #
 # Open the answer that you would give.
 #
-# **1. A layer has 8 heads and 16 sequences of 1,024 tokens. What do its scores take once, in `float32`?**
+# **1. A layer has 8 heads and 16 sequences of 1,024 tokens. How large are its scores, once, in
+# `float32`?**
 #
 # - [ ] 64 MiB :: That leaves out the heads: each of them has its own square.
 # - [x] 512 MiB :: 16 x 8 x 1,024 x 1,024 x 4 bytes. A training step holds three arrays of that size.
-# - [ ] 16 MiB :: That grows with N and not with its square.
+# - [ ] 16 MiB :: That grows with N, not with its square.
 #
-# **2. You double height and width of your pictures, and keep patches of 8 x 8 pixels. What do the scores take?**
+# **2. You double height and width of your pictures, and keep patches of 8 x 8 pixels. How much larger are the
+# scores?**
 #
 # - [ ] As much as before, since the patches are the same :: There are four times as many patches.
-# - [ ] Four times as much :: That is how many more tokens there are, and the scores are for pairs.
+# - [ ] Four times as much :: That is the growth of the tokens, and the scores are for pairs.
 # - [x] Sixteen times as much :: Four times the tokens, and the square of that in pairs. Patches of 16 x 16 pixels
 #   bring it back.
 #
-# **3. You allow each token to look only at its neighbours, with `attention_mask`. What does that save?**
+# **3. You allow each token to look only at its neighbors, with `attention_mask`. What does that save?**
 #
 # - [ ] All scores outside the mask :: They are computed, stored and then overwritten.
 # - [x] Nothing: it adds the mask :: The square is made first. Windows in the shape of the tokens save it.
@@ -705,7 +655,7 @@ def train(folder):
 #
 # - [ ] A smaller batch :: Table and slots do not have the batch in their shape.
 # - [ ] Shorter sequences :: They change the rows that are used, and Adam updates all.
-# - [x] Fewer or narrower rows :: The table shrinks, and with it the slots and what the update makes.
+# - [x] Fewer or narrower rows :: The table shrinks, and with it the slots and the arrays of the update.
 
 # %% tags=["versions"]
 notebook.versions(seed=0)

@@ -9,7 +9,7 @@
 #
 # - Collect the gradient of a large batch from micro-batches: with one argument of Keras, and with a loop of your own.
 # - Check that it is the same gradient, and name the two cases in which it is not.
-# - Measure what rematerialisation saves, and why it often saves nothing.
+# - Measure what rematerialization saves, and why it often saves nothing.
 # - Know how TensorFlow takes GPU memory, and what its errors mean.
 #
 # **Prerequisites**
@@ -20,9 +20,9 @@
 # %% [markdown]
 # ## The recipe
 #
-# Here is what somebody found to work: 2,048 scans of 48 x 48 pixels, the small convolutional network below, Adam at a
-# learning rate of 0.003, and a **batch of 256**. Your device is small. It has 192 MiB for the training, and the
-# sandbox's budget plays its part: on a CPU, the device's memory is the machine's memory.
+# Somebody found a recipe that works: 2,048 scans of 48 x 48 pixels, the small convolutional network below, Adam at a
+# learning rate of 0.003, and a **batch of 256**. Your device is small. It has 192 MiB for the training. The budget of
+# the sandbox plays its part, because on a CPU the device's memory is the machine's memory.
 #
 # Load the scans once, so that drawing them is not part of a measurement.
 
@@ -31,6 +31,45 @@ from course_utils import scans
 
 folder = scans.load("train", count=2048, size=48)
 print(f"{len(list(folder.glob('*/*.jpg')))} scans are ready.")
+
+# %% [markdown]
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
+# runs it first, in its own process. Both count toward the peak. The next three cells are shared by the rest of the lab:
+# the imports, the network, and a quarter of the scans.
+
+# %%
+# %%sandbox --budget 192 --name start
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
+
+# %%
+# %%sandbox --budget 192 --name network --after start
+keras.utils.set_random_seed(0)
+model = keras.Sequential(
+    [
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
+        keras.layers.MaxPooling2D(),
+        keras.layers.Conv2D(64, 3, activation="relu"),
+        keras.layers.GlobalMaxPooling2D(),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+)
+
+# %%
+# %%sandbox --budget 192 --name pictures --after network
+paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
+x = np.stack([np.asarray(Image.open(path)) for path in paths])
+y = np.array([int(path.parent.name) for path in paths])
 
 # %% [markdown] tags=["predict"]
 # ## Predict
@@ -46,107 +85,40 @@ print(f"{len(list(folder.glob('*/*.jpg')))} scans are ready.")
 # ## Crash
 
 # %% tags=["crash"]
-# %%sandbox --budget 192 --predict 100 --into crash
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
+# %%sandbox --budget 192 --predict 100 --into crash --after pictures
 model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
 history = model.fit(x, y, batch_size=256, verbose=0)
 
 # %% [markdown]
-# It died inside a training step: the scans are small, and the batch is not.
+# It died inside a training step: the scans are small, but the batch is not.
 
 # %% [markdown]
 # ## Explain
 #
-# The same lines with two batch sizes and enough room. One line is new, the one about threads: without it TensorFlow
-# works on several operations at a time where it can, and the peak depends on which of them happen to meet. One at a
-# time, two runs can be compared. The peak is a little lower, too. And there are three epochs: the worst moment of a
+# Run the same lines with two batch sizes and enough room. The next cell adds a setting: TensorFlow normally works on
+# several operations at a time where it can, and the peak depends on which of them happen to meet. With one operation at
+# a time, you can compare two runs. The peak is a little lower, too. And there are three epochs: the worst moment of a
 # step is short, so give the meter more than one chance to see it.
 
 # %% tags=["explain"]
-# %%sandbox --budget 768 --into batch_64
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
+# %%sandbox --budget 192 --name one_at_a_time --after start
 tf.config.threading.set_inter_op_parallelism_threads(1)
 
-paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
+# %% tags=["explain"]
+# %%sandbox --budget 768 --into batch_64 --after one_at_a_time,pictures
 model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
 history = model.fit(x, y, batch_size=64, epochs=3, verbose=0)
 
 # %% tags=["explain"]
-# %%sandbox --budget 768 --into batch_256
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
-tf.config.threading.set_inter_op_parallelism_threads(1)
-
-paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
+# %%sandbox --budget 768 --into batch_256 --after one_at_a_time,pictures
 model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
 history = model.fit(x, y, batch_size=256, epochs=3, verbose=0)
 
 # %% [markdown]
-# The weights, the optimizer and TensorFlow itself cost the same in both. What differs are the images: training keeps
-# the output of every layer until it has the gradients. On the way back the worst moment is at the first convolution,
-# where two gradients as large as its output are alive: one from the pooling behind it, and one from its ReLU.
+# The weights, the optimizer, and TensorFlow itself cost the same in both. The images make the difference: training
+# keeps the output of every layer until it has the gradients. On the way back the worst moment is at the first
+# convolution, where two gradients as large as its output are alive: one from the pooling behind it, and one from its
+# ReLU.
 
 # %% tags=["explain"]
 outputs = {
@@ -163,7 +135,7 @@ for name, count in outputs.items():
 weights = (5 * 5 * 3 + 1) * 32 + (3 * 3 * 32 + 1) * 32 + (3 * 3 * 32 + 1) * 64 + (64 + 1) * 10
 expected = sum(outputs.values()) * 4 / 2**20
 measured = (batch_256.peak_mib - batch_64.peak_mib) / (256 - 64)
-print(f"expected {expected:.2f} MiB an image, measured {measured:.2f}: {100 * (measured / expected - 1):+.1f} %")
+print(f"expected {expected:.2f} MiB an image, measured {measured:.2f}: {100 * (measured / expected - 1):+.1f}%")
 print(f"expected {expected * 256:.0f} MiB for 256 images; for all {weights:,} weights {weights * 4 / 2**20:.2f} MiB")
 
 # %% [markdown]
@@ -174,75 +146,25 @@ print(f"expected {expected * 256:.0f} MiB for 256 images; for all {weights:,} we
 #
 # ### Step 1: a smaller batch
 #
-# The obvious step, a batch of 16. It fits. But it is another recipe now: sixteen times as many updates, each from a
+# The obvious step is a batch of 16. It fits. But it is another recipe now: sixteen times as many updates, each from a
 # sixteenth of the images.
 
 # %%
-# %%sandbox --budget 192 --into small
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
-tf.config.threading.set_inter_op_parallelism_threads(1)
-
-paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
+# %%sandbox --budget 192 --into small --after one_at_a_time,pictures
 model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
 history = model.fit(x, y, batch_size=16, verbose=0)
 
 # %% [markdown]
 # ### Step 2: let Keras accumulate
 #
-# A batch's gradient is the mean of its images' gradients. So it can be collected: run a micro-batch of 16, add its
+# A batch's gradient is the mean of its images' gradients. So you can collect it: run a micro-batch of 16, add its
 # gradient to a total, forget everything else, and take the next. After 16 of them, divide, and update the weights
 # **once**. That is one update for 256 images: the *effective* batch.
 #
 # In Keras it is one argument of the optimizer.
 
 # %%
-# %%sandbox --budget 192 --into accumulated
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
-tf.config.threading.set_inter_op_parallelism_threads(1)
-
-paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
+# %%sandbox --budget 192 --into accumulated --after one_at_a_time,pictures
 optimizer = keras.optimizers.Adam(0.003, gradient_accumulation_steps=16)
 model.compile(optimizer, "sparse_categorical_crossentropy")
 history = model.fit(x, y, batch_size=16, verbose=0)
@@ -250,38 +172,13 @@ history = model.fit(x, y, batch_size=16, verbose=0)
 # %% [markdown]
 # ### Step 3: accumulate by hand
 #
-# The same in a loop of your own, for when you need to see every step. Look at what is inside the tape: **one**
-# micro-batch. A tape keeps the outputs of all that it watches, so a tape around the whole loop would keep those of all
-# 256 images.
+# Here is the same in a loop of your own, for when you need to see every step. Look at the inside of the tape: **one**
+# micro-batch. A tape keeps all the outputs that it sees, so a tape around the whole loop would keep those of all 256
+# images.
 
 # %%
-# %%sandbox --budget 192 --into by_hand
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
-tf.config.threading.set_inter_op_parallelism_threads(1)
-
-paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::4]
-x = np.stack([np.asarray(Image.open(path)) for path in paths])
-y = np.array([int(path.parent.name) for path in paths])
-
-model = keras.Sequential(
-    [
-        keras.layers.Input((48, 48, 3)),
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
+# %%sandbox --budget 192 --into by_hand --after one_at_a_time,pictures
+model.build((None, 48, 48, 3))
 optimizer = keras.optimizers.Adam(0.003)
 optimizer.build(model.trainable_variables)
 loss_function = keras.losses.SparseCategoricalCrossentropy()
@@ -332,7 +229,7 @@ print(f"Accumulating in Keras costs {extra:+.0f} MiB beside the batch of 16.")
 print(f"The totals themselves are one number a weight, {weights * 4 / 2**20:.2f} MiB here; the rest is a larger graph.")
 
 # %% [markdown]
-# Compare the memory and not the times here: the batch of 256 ran for three epochs, the others for one. The loop by hand
+# Compare the memory here, not the times: the batch of 256 ran for three epochs, the others for one. The loop by hand
 # may be below even the batch of 16, because `fit` brings a data pipeline and a larger graph of its own.
 #
 # In a model with many weights and small outputs it is the other way round: the totals are one more copy of all weights,
@@ -342,19 +239,11 @@ print(f"The totals themselves are one number a weight, {weights * 4 / 2**20:.2f}
 #
 # Do not believe it, check it. The next cell takes 64 images, and compares the gradient of all at once with the mean
 # over four micro-batches of 16. It does so for a plain network, for micro-batches of unequal size, and for a network
-# with batch normalisation. Then it compares the weights after one update by Keras. Each figure is the length of the
+# with batch normalization. Then it compares the weights after one update by Keras. Each figure is the length of the
 # difference, divided by the length of the right answer.
 
 # %%
-# %%sandbox --budget 768 --into checked
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
+# %%sandbox --budget 768 --into checked --after start
 paths = sorted(scans.load("train", count=2048, size=48).glob("*/*.jpg"))[::32]
 x = np.stack([np.asarray(Image.open(path)) for path in paths])
 y = np.array([int(path.parent.name) for path in paths])
@@ -362,9 +251,9 @@ order = np.random.default_rng(0).permutation(len(x))
 x, y = x[order], y[order]
 
 
-def build(normalise=False):
+def build(normalize=False):
     keras.utils.set_random_seed(0)
-    middle = [keras.layers.BatchNormalization()] if normalise else []
+    middle = [keras.layers.BatchNormalization()] if normalize else []
     model = keras.Sequential(
         [
             keras.layers.Input((48, 48, 3)),
@@ -402,7 +291,7 @@ def mean(model, parts):
 whole = slice(0, 64)
 equal = [slice(start, start + 16) for start in range(0, 64, 16)]
 unequal = [slice(0, 48), slice(48, 64)]
-plain, normalised = build(), build(normalise=True)
+plain, normalized = build(), build(normalize=True)
 
 updated = []
 for rows, optimizer in (
@@ -419,7 +308,7 @@ for rows, optimizer in (
 report(
     equal_parts=difference(mean(plain, equal), gradient(plain, whole)),
     unequal_parts=difference(mean(plain, unequal), gradient(plain, whole)),
-    batch_normalisation=difference(mean(normalised, equal), gradient(normalised, whole)),
+    batch_normalization=difference(mean(normalized, equal), gradient(normalized, whole)),
     update_by_keras=difference(updated[1], updated[0]),
 )
 
@@ -431,7 +320,7 @@ for name, value in checked.values.items():
 # %% [markdown]
 # - **Micro-batches of unequal size** must be weighted by their size: a mean of means is not the mean. The usual place
 #   is the last batch of an epoch. Let the effective batch divide the number of images, or drop the rest.
-# - **Batch normalisation** normalises by the micro-batch, because that is all it sees. Group or layer normalisation
+# - **Batch normalization** normalizes by the micro-batch, because that is all it sees. Group or layer normalization
 #   works within one image, and does not care.
 #
 # Keras goes on counting across the end of an epoch: when the number of micro-batches is no multiple of
@@ -439,77 +328,42 @@ for name, value in checked.values.items():
 #
 # ### Step 5: keep less of each image
 #
-# The other way to a smaller step is **rematerialisation**: forget the outputs on the way forward, and compute them
-# again on the way back. `keras.RematScope` does it for the layers that are made inside it. The next three cells train
-# the same nine convolutions on a batch of 64: without it, with every layer in the scope, and with three blocks of three
-# convolutions, each block a layer of its own.
+# The other way to a smaller step is **rematerialization**: forget the outputs on the way forward, and compute them
+# again on the way back. `keras.RematScope` does it for the layers that are made inside it. The next cells train the
+# same nine convolutions on a batch of 64: without it, with every layer in the scope, and with three blocks of three
+# convolutions, each block a layer of its own. They share the batch and the training loop:
 
 # %%
-# %%sandbox --budget 768 --into kept
-import time
-
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils.sandbox.inside import report
-
-tf.config.threading.set_inter_op_parallelism_threads(1)
-
+# %%sandbox --budget 192 --name nine_layers --after one_at_a_time
 keras.utils.set_random_seed(0)
 x = np.random.default_rng(0).integers(0, 256, (64, 48, 48, 3)).astype("uint8")
 y = np.arange(64) % 10
-layers = [keras.layers.Conv2D(16, 3, padding="same", activation="relu") for _ in range(9)]
 
-ends = [keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(10, activation="softmax")]
-model = keras.Sequential([keras.layers.Input((48, 48, 3)), keras.layers.Rescaling(1 / 255), *layers, *ends])
-model.compile("sgd", "sparse_categorical_crossentropy")
-model.train_on_batch(x, y)
-start = time.perf_counter()
-for _ in range(3):
-    loss = model.train_on_batch(x, y)
-report(seconds_a_step=(time.perf_counter() - start) / 3, loss=float(loss))
+
+def train_with(layers):
+    ends = [keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential([keras.layers.Input((48, 48, 3)), keras.layers.Rescaling(1 / 255), *layers, *ends])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.train_on_batch(x, y)
+    start = time.perf_counter()
+    for _ in range(3):
+        loss = model.train_on_batch(x, y)
+    report(seconds_a_step=(time.perf_counter() - start) / 3, loss=float(loss))
+
 
 # %%
-# %%sandbox --budget 768 --into each_layer
-import time
+# %%sandbox --budget 768 --into kept --after nine_layers
+train_with([keras.layers.Conv2D(16, 3, padding="same", activation="relu") for _ in range(9)])
 
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils.sandbox.inside import report
-
-tf.config.threading.set_inter_op_parallelism_threads(1)
-
-keras.utils.set_random_seed(0)
-x = np.random.default_rng(0).integers(0, 256, (64, 48, 48, 3)).astype("uint8")
-y = np.arange(64) % 10
+# %%
+# %%sandbox --budget 768 --into each_layer --after nine_layers
 with keras.RematScope(mode="full"):
     layers = [keras.layers.Conv2D(16, 3, padding="same", activation="relu") for _ in range(9)]
+train_with(layers)
 
-ends = [keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(10, activation="softmax")]
-model = keras.Sequential([keras.layers.Input((48, 48, 3)), keras.layers.Rescaling(1 / 255), *layers, *ends])
-model.compile("sgd", "sparse_categorical_crossentropy")
-model.train_on_batch(x, y)
-start = time.perf_counter()
-for _ in range(3):
-    loss = model.train_on_batch(x, y)
-report(seconds_a_step=(time.perf_counter() - start) / 3, loss=float(loss))
 
 # %%
-# %%sandbox --budget 768 --into blocks
-import time
-
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils.sandbox.inside import report
-
-tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
+# %%sandbox --budget 768 --into blocks --after nine_layers
 class Block(keras.layers.Layer):
     """Three convolutions that are kept, or forgotten, together."""
 
@@ -528,39 +382,28 @@ class Block(keras.layers.Layer):
         return images
 
 
-keras.utils.set_random_seed(0)
-x = np.random.default_rng(0).integers(0, 256, (64, 48, 48, 3)).astype("uint8")
-y = np.arange(64) % 10
 convolutions = [keras.layers.Conv2D(16, 3, padding="same", activation="relu") for _ in range(9)]
 with keras.RematScope(mode="full"):
     layers = [Block(convolutions[start : start + 3]) for start in (0, 3, 6)]
-
-ends = [keras.layers.GlobalMaxPooling2D(), keras.layers.Dense(10, activation="softmax")]
-model = keras.Sequential([keras.layers.Input((48, 48, 3)), keras.layers.Rescaling(1 / 255), *layers, *ends])
-model.compile("sgd", "sparse_categorical_crossentropy")
-model.train_on_batch(x, y)
-start = time.perf_counter()
-for _ in range(3):
-    loss = model.train_on_batch(x, y)
-report(seconds_a_step=(time.perf_counter() - start) / 3, loss=float(loss))
+train_with(layers)
 
 # %%
 recomputed = {"all outputs kept": kept, "each layer in the scope": each_layer, "blocks in the scope": blocks}
-notebook.compare(recomputed, alt="Memory over time without rematerialisation, layer by layer, and block by block")
+notebook.compare(recomputed, alt="Memory over time without rematerialization, layer by layer, and block by block")
 for name, outcome in list(recomputed.items())[1:]:
     memory = outcome.peak_mib / kept.peak_mib - 1
     time_a_step = outcome.values["seconds_a_step"] / kept.values["seconds_a_step"] - 1
-    print(f"{name}: {100 * memory:+.0f} % memory, {100 * time_a_step:+.0f} % time a step")
+    print(f"{name}: {100 * memory:+.0f}% memory, {100 * time_a_step:+.0f}% time a step")
 
 # %% [markdown]
-# A layer in the scope keeps its input and forgets what happens inside it. Inside a convolution there is hardly
-# anything: its input is the output of the layer before, and that is kept. The second computation needs room of its
-# own, so the peak can even rise. A block forgets the outputs *between* its layers, and there lies the memory. So put
-# the scope around **blocks**, and make the layers inside them before it: made in the scope, each would be computed once
-# more by itself.
+# A layer in the scope keeps its input and forgets everything inside. Inside a convolution there is hardly anything: its
+# input is the output of the layer before, and that is kept. The second computation needs room of its own, so the peak
+# can even rise. A block forgets the outputs *between* its layers, and those are the memory. So put the scope around
+# **blocks**, and make their inner layers before the scope begins: a layer made in the scope would be computed once more
+# by itself.
 #
-# The price is a second forward pass. How much of it you see in the time of a step depends on the machine and on what
-# else runs there, so take the percentages of time above as rough.
+# The price is a second forward pass. Its share of the time of a step depends on the machine and on other work there, so
+# take the percentages of time above as rough.
 #
 # ## On a GPU
 #
@@ -698,74 +541,36 @@ else:
 # %% [markdown]
 # ## What people say
 #
-# Two more runs, for two sayings about the batch. Both take a batch of 16 and do not accumulate. The first keeps the
-# learning rate of the recipe, and the second has a third of it. One run is one throw of the dice: change the seed and
-# run the first again to see how far you can rely on it.
+# Two more runs test two sayings about the batch. Both take a batch of 16 and do not accumulate. The first keeps the
+# learning rate of the recipe, and the second has a third of it. One run is one throw of the dice: change the seed in
+# the cell `network`, and run it and these again, to see how far you can rely on it.
+
 
 # %%
-# %%sandbox --budget 768 --into same_rate
-import keras
-import numpy as np
-from PIL import Image
+# %%sandbox --budget 192 --name both_splits --after network
+def load(split, count):
+    paths = sorted(scans.load(split, count=count, size=48).glob("*/*.jpg"))
+    return np.stack([np.asarray(Image.open(path)) for path in paths]), np.array(
+        [int(path.parent.name) for path in paths]
+    )
 
-from course_utils import scans
-from course_utils.sandbox.inside import report
 
-keras.utils.set_random_seed(0)
-folders = scans.load("train", count=2048, size=48), scans.load("validation", count=300, size=48)
-paths = [sorted(folder.glob("*/*.jpg")) for folder in folders]
-x, x_new = [np.stack([np.asarray(Image.open(path)) for path in part]) for part in paths]
-y, y_new = [np.array([int(path.parent.name) for path in part]) for part in paths]
+def learn(rate):
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(*load("train", 2048), batch_size=16, epochs=2, verbose=0)
+    report(accuracy=model.evaluate(*load("validation", 300), batch_size=16, verbose=0)[1])
 
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
-history = model.fit(x, y, batch_size=16, epochs=2, verbose=0)
-report(accuracy=model.evaluate(x_new, y_new, batch_size=16, verbose=0)[1])
 
 # %%
-# %%sandbox --budget 768 --into lower_rate
-import keras
-import numpy as np
-from PIL import Image
+# %%sandbox --budget 768 --into same_rate --after both_splits
+learn(rate=0.003)
 
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-keras.utils.set_random_seed(0)
-folders = scans.load("train", count=2048, size=48), scans.load("validation", count=300, size=48)
-paths = [sorted(folder.glob("*/*.jpg")) for folder in folders]
-x, x_new = [np.stack([np.asarray(Image.open(path)) for path in part]) for part in paths]
-y, y_new = [np.array([int(path.parent.name) for path in part]) for part in paths]
-
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(32, 5, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(32, 3, padding="same", activation="relu"),
-        keras.layers.MaxPooling2D(),
-        keras.layers.Conv2D(64, 3, activation="relu"),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile(keras.optimizers.Adam(0.001), "sparse_categorical_crossentropy", metrics=["accuracy"])
-history = model.fit(x, y, batch_size=16, epochs=2, verbose=0)
-report(accuracy=model.evaluate(x_new, y_new, batch_size=16, verbose=0)[1])
+# %%
+# %%sandbox --budget 768 --into lower_rate --after both_splits
+learn(rate=0.001)
 
 # %% tags=["claims"]
-exact, normalised = checked.values["equal_parts"], checked.values["batch_normalisation"]
+exact, normalized = checked.values["equal_parts"], checked.values["batch_normalization"]
 kept_rate, changed_rate = same_rate.values["accuracy"], lower_rate.values["accuracy"]
 by_layer, by_block = (outcome.peak_mib / kept.peak_mib - 1 for outcome in (each_layer, blocks))
 notebook.claims(
@@ -778,8 +583,8 @@ notebook.claims(
         ),
         (
             "Accumulating gives the same gradient as the large batch.",
-            f"difference {exact:.0e}; with batch normalisation {normalised:.0e}",
-            "depends: on layers that look at the whole batch" if normalised > 100 * exact else "true",
+            f"difference {exact:.0e}; with batch normalization {normalized:.0e}",
+            "depends: on layers that look at the whole batch" if normalized > 100 * exact else "true",
         ),
         (
             "You can make the batch smaller and leave the rest as it is.",
@@ -792,16 +597,16 @@ notebook.claims(
             "false: here the small batch with its own rate does" if changed_rate > 0.75 else "depends: on the recipe",
         ),
         (
-            "Rematerialisation saves memory.",
-            f"layer by layer: {100 * by_layer:+.0f} %; block by block: {100 * by_block:+.0f} %",
+            "Rematerialization saves memory.",
+            f"layer by layer: {100 * by_layer:+.0f}%; block by block: {100 * by_block:+.0f}%",
             "depends: on what stands in the scope" if by_block < min(by_layer, 0) - 0.1 else "false",
         ),
     ]
 )
 
 # %% [markdown]
-# So accumulation is not the only way out. It is the way when you want *that* recipe: its learning rate, its schedule,
-# its results. If you are free to choose, a small batch with its own learning rate may be simpler.
+# So accumulation is not the only way out. Take it when you want *that* recipe: its learning rate, its schedule, its
+# results. If you are free to choose, a small batch with its own learning rate may be simpler.
 #
 # ## Your turn
 #
@@ -863,14 +668,39 @@ def train(folder):
     # END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# Only 16 images go through the network at a time, so training holds the outputs of 16 images instead of 256. The
+# optimizer adds up sixteen gradients and updates the weights once, with their mean. So the updates are those of the
+# recipe, and the learning rate of 0.003 stays right. The price is one more number for each weight.
+
+# %% tags=["solution"]
+image = (48 * 48 * 3 + 3 * 48 * 48 * 32 + 2 * 24 * 24 * 32 + 12 * 12 * 32 + 10 * 10 * 64) * 4 / 2**20
+weights = (5 * 5 * 3 + 1) * 32 + (3 * 3 * 32 + 1) * 32 + (3 * 3 * 32 + 1) * 64 + (64 + 1) * 10
+print(f"Outputs and gradients of 256 images: {256 * image:6.1f} MiB")
+print(f"Outputs and gradients of 16 images:  {16 * image:6.1f} MiB")
+print(f"The totals of the gradients:         {weights * 4 / 2**20:6.2f} MiB")
+print(f"All scans, and the tensor of them:   {2 * 2048 * 48 * 48 * 3 / 2**20:6.1f} MiB")
+
+# %% [markdown] tags=["solution"]
+# ## What else would pass
+#
+# - **Micro-batches of 8 or 32**, with 32 or 8 accumulation steps. Fewer images at a time need less memory and more
+#   calls.
+# - **A loop of your own**, as in step 3, with one `GradientTape` for each micro-batch. It takes more lines and lets you
+#   see each gradient.
+# - **A batch of 16 without accumulation, at a third of the learning rate.** It is another recipe, and it learns well
+#   here. The grader asks only for memory, accuracy, and time.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - A gradient is a mean over images, so it can be collected from micro-batches and applied once. Memory is that of a
-#   micro-batch, plus one number a weight.
+# - A gradient is a mean over images, so you can collect it from micro-batches and apply it once. The memory is that of
+#   a micro-batch, plus one number a weight.
 # - It is the same gradient, up to rounding, when micro-batches are of equal size and no layer looks across the batch.
-# - A smaller batch without accumulation is another recipe, and wants another learning rate.
-# - Rematerialisation pays around blocks of layers. Around single layers there is nothing to forget.
+# - A smaller batch without accumulation is another recipe, and needs another learning rate.
+# - Rematerialization pays around blocks of layers. Around single layers there is nothing to forget.
 # - On a GPU, TensorFlow takes nearly all memory at its first operation. `nvidia-smi` shows the pool, `get_memory_info`
 #   what your model uses.
 #
@@ -884,7 +714,7 @@ def train(folder):
 # **1. You want an effective batch of 512, and 32 images fit. What is `gradient_accumulation_steps`?**
 #
 # - [ ] 512 :: It counts micro-batches, not images. That would be one update for 16,384 images.
-# - [ ] 32 :: That is how many images a micro-batch has, the `batch_size` of `fit`.
+# - [ ] 32 :: That is the number of images in a micro-batch, the `batch_size` of `fit`.
 # - [x] 16 :: 16 micro-batches of 32 images are 512 images.
 #
 # **2. One `tf.GradientTape` stands around the loop over all micro-batches. What happens?**
@@ -896,7 +726,7 @@ def train(folder):
 # **3. Which layer makes the accumulated gradient differ from that of the large batch?**
 #
 # - [ ] `Dense` :: It treats every image by itself.
-# - [ ] `LayerNormalization` :: It normalises within one image, whatever the batch.
+# - [ ] `LayerNormalization` :: It normalizes within one image, whatever the batch.
 # - [x] `BatchNormalization` :: Mean and variance come from the micro-batch, because that is all it sees.
 #
 # **4. `nvidia-smi` shows a full GPU and your model is tiny. What is the most likely reason?**

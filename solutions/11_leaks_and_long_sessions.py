@@ -1,18 +1,18 @@
 # %% [markdown]
 # # Leaks and long sessions
 #
-# One model fits, and a search over eight of them dies. In this lab you find out what a process keeps of models that
+# One model fits, and a search over eight of them dies. In this lab you find out how much a process keeps of models that
 # you have long forgotten, which of the usual remedies work, and how to find a leak.
 #
 # **Objectives**
 #
 # - Tell a leak from memory that is high and stays there.
-# - Measure what `del`, `gc.collect` and `clear_session` free, and what they do not.
+# - Measure how much `del`, `gc.collect`, and `clear_session` free.
 # - Run a search in one model's memory: with one compiled model, or with one process a trial.
 #
 # **Prerequisites**
 #
-# - Lab 07: a model trained with Adam has its weights three times, and gradients beside them.
+# - Lab 07: a model trained with Adam holds its weights, two slots of the same size, and gradients.
 # - You know `model.fit` and callbacks.
 
 # %%
@@ -20,6 +20,24 @@ from course_utils import scans
 
 folder = scans.load("train", count=500, size=32)
 print(f"{len(list(folder.glob('*/*.jpg')))} scans of 32 x 32 pixels are ready.")
+
+# %% [markdown]
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
+# runs it first, in its own process. Both count toward the peak. Most cells of this lab share these imports:
+
+# %%
+# %%sandbox --budget 400 --name start
+import gc
+import time
+
+import keras
+import numpy as np
+import psutil
+import tensorflow as tf
+from PIL import Image
+
+from course_utils import scans
+from course_utils.sandbox.inside import report
 
 # %% [markdown] tags=["predict"]
 # ## Predict
@@ -34,13 +52,7 @@ print(f"{len(list(folder.glob('*/*.jpg')))} scans of 32 x 32 pixels are ready.")
 # ## Crash
 
 # %% tags=["crash"]
-# %%sandbox --budget 400 --predict 90 --into crash
-import keras
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
+# %%sandbox --budget 400 --predict 90 --into crash --after start
 paths = sorted(scans.load("train", count=500, size=32).glob("*/*.jpg"))[:64]
 x = np.stack([np.asarray(Image.open(path)) for path in paths])
 y = np.array([int(path.parent.name) for path in paths])
@@ -63,10 +75,10 @@ for rate in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003):
 
 # %% [markdown]
 # The line that it died on did nothing new: the trials before it ran the same line, and lived. That is the mark of a
-# leak. The cause is not where it dies, but in what the earlier rounds left behind.
+# leak. The cause is not the last line. It is the memory that the earlier rounds left behind.
 #
-# The card's likely cause is a guess from that one line, and here it is wrong. Below you work out what the outputs of
-# the layers take.
+# The card's likely cause is a guess from that one line, and here it is wrong. Below you work out how much memory the
+# outputs of the layers need.
 
 # %% [markdown]
 # ## Explain
@@ -76,34 +88,53 @@ for rate in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003):
 #
 # > memory that stays = models x 3 x weights x 4 bytes, and something for the graph of each
 #
-# The next cell runs four trials, with 16 units and with 2,048, and writes down the memory after each. What matters is
-# not how high it is, but **by how much it grows from trial to trial**. In the difference of the two networks the
-# graphs drop out.
+# The next cells run four trials, with 16 units and with 2,048, and write down the memory after each. Do not look at how
+# high it is, but at **how much it grows from trial to trial**. The graphs drop out of the difference of the two
+# networks. The first cell is shared by all that follow: it defines the network of the crash, and a measurement.
+# `notebook.run` does with a text the same as `%%sandbox --after` does with a cell.
 
 # %% tags=["explain"]
-from course_utils import notebook, sandbox
+# %%sandbox --budget 400 --name trials --after start
+x, y, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, []
 
-KEPT = """
-import gc
 
-import keras
-import numpy as np
-import psutil
-from course_utils.sandbox.inside import report
+def build(units=2048, rate=0.001):
+    model = keras.Sequential(
+        [
+            keras.layers.Input((32, 32, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(units, activation="relu"),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+    return model
 
-x, y, models, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, [], []
-for _ in range(4):
-    layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
-    layers += [keras.layers.Dense({units}, activation="relu"), keras.layers.Dense(10, activation="softmax")]
-    model = keras.Sequential(layers)
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(x, y, verbose=0)
-    models.append(model)
+
+def note_memory():
     gc.collect()
     used.append(psutil.Process().memory_info().rss / 2**20)
-report(growth_mib=round((used[-1] - used[1]) / 2, 1))
+
+
+def growth():
+    """MiB for each model, counted after the second of four."""
+    return round((used[3] - used[1]) / 2, 1)
+
+
+# %% tags=["explain"]
+from course_utils import notebook
+
+KEPT = """
+models = []
+for _ in range(4):
+    model = build({units})
+    model.fit(x, y, verbose=0)
+    models.append(model)
+    note_memory()
+report(growth_mib=growth())
 """
-kept, narrow = (sandbox.run(KEPT.format(units=units), budget_mib=1100) for units in (2048, 16))
+kept, narrow = (notebook.run(KEPT.format(units=units), after="trials", budget_mib=1100) for units in (2048, 16))
 MIB = 2**20
 wide_mib, narrow_mib = (3 * 4 * (3072 * units + units + 10 * units + 10) / MIB for units in (2048, 16))
 expected, measured = wide_mib - narrow_mib, kept.values["growth_mib"] - narrow.values["growth_mib"]
@@ -128,31 +159,18 @@ print(f"outputs of all layers for a batch of 32: {outputs:4.1f} MiB")
 # ### Step 1: drop the model
 #
 # `del` takes away your name for the model, and `gc.collect()` frees objects that only hold each other. The cell also
-# looks through all live objects for models.
+# looks through all live objects for models and graphs.
 
 # %%
-# %%sandbox --budget 1100 --into dropped
-import gc
-
-import keras
-import numpy as np
-import psutil
-
-from course_utils.sandbox.inside import report
-
-x, y, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, []
+# %%sandbox --budget 1100 --into dropped --after trials
 for _ in range(4):
-    layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
-    layers += [keras.layers.Dense(2048, activation="relu"), keras.layers.Dense(10, activation="softmax")]
-    model = keras.Sequential(layers)
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model = build()
     model.fit(x, y, verbose=0)
-    del model, layers
-    gc.collect()
-    used.append(psutil.Process().memory_info().rss / 2**20)
+    del model
+    note_memory()
 models = sum(isinstance(one, keras.Model) for one in gc.get_objects())
 graphs = sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects())
-report(growth_mib=round((used[-1] - used[1]) / 2, 1), models_alive=models, graphs_alive=graphs)
+report(growth_mib=growth(), models_alive=models, graphs_alive=graphs)
 
 # %% [markdown]
 # ### Step 2: `clear_session`
@@ -161,28 +179,15 @@ report(growth_mib=round((used[-1] - used[1]) / 2, 1), models_alive=models, graph
 # `keras.utils.clear_session()` resets it, and every forum gives it as the cure.
 
 # %%
-# %%sandbox --budget 1100 --into cleared
-import gc
-
-import keras
-import numpy as np
-import psutil
-
-from course_utils.sandbox.inside import report
-
-x, y, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, []
+# %%sandbox --budget 1100 --into cleared --after trials
 for _ in range(4):
     keras.utils.clear_session()
-    layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
-    layers += [keras.layers.Dense(2048, activation="relu"), keras.layers.Dense(10, activation="softmax")]
-    model = keras.Sequential(layers)
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model = build()
     model.fit(x, y, verbose=0)
-    del model, layers
-    gc.collect()
-    used.append(psutil.Process().memory_info().rss / 2**20)
+    del model
+    note_memory()
 graphs = sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects())
-report(growth_mib=round((used[-1] - used[1]) / 2, 1), graphs_alive=graphs)
+report(growth_mib=growth(), graphs_alive=graphs)
 
 # %%
 for name, outcome in {"models kept": kept, "del and gc.collect": dropped, "and clear_session": cleared}.items():
@@ -193,23 +198,16 @@ print(f"and {dropped.values['graphs_alive']} graphs: a training step is traced i
 # %% [markdown]
 # ### Step 3: find who holds it
 #
-# The objects that you named are gone. What is left are graphs: `fit` traces the training step into one, and a graph
-# holds the memory of every variable that it uses. Who holds the graphs? The next cell looks in one place: the table in
+# The objects that you named are gone. Graphs are left: `fit` traces the training step into one, and a graph holds the
+# memory of every variable that it uses. Who holds the graphs? The next cell looks in one place: the table in
 # which TensorFlow registers gradient functions by name, for the whole process.
 #
 # To prove it, the cell takes the new entries out and counts the graphs again. That reaches into TensorFlow's private
 # parts, so it is a proof and not a remedy. Where your version keeps no such entries, it says so.
 
+
 # %%
-# %%sandbox --budget 1100 --into held
-import gc
-
-import keras
-import numpy as np
-
-from course_utils.sandbox.inside import report
-
-
+# %%sandbox --budget 1100 --into held --after start
 def graphs():
     gc.collect()
     return sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects())
@@ -239,8 +237,8 @@ report(new_entries=len(new), graphs_before=alive, graphs_after=graphs())
 # the version that Colab has today. So run these cells again when your version changes, and believe the growth, not
 # this page.
 #
-# What follows from it: **every model that is trained with `fit` leaves its variables in the process.** Two remedies
-# are left. Trace once, or end the process.
+# The consequence: **every model that is trained with `fit` leaves its variables in the process.** Two remedies are
+# left. Trace once, or end the process.
 #
 # ### Step 4: compile once
 #
@@ -248,26 +246,16 @@ report(new_entries=len(new), graphs_before=alive, graphs_after=graphs())
 # trial: weights, Adam's slots and step counter. Then set the learning rate.
 
 # %%
-# %%sandbox --budget 1100 --into reused
-import keras
-import numpy as np
-import psutil
-
-from course_utils.sandbox.inside import report
-
-x, y, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, []
-layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
-layers += [keras.layers.Dense(2048, activation="relu"), keras.layers.Dense(10, activation="softmax")]
-model = keras.Sequential(layers)
-model.compile("adam", "sparse_categorical_crossentropy")
+# %%sandbox --budget 1100 --into reused --after trials
+model = build()
 model.optimizer.build(model.trainable_variables)  # makes the slots, so that they are in the file
 model.save_weights("start.weights.h5")
 for rate in (0.1, 0.01, 0.001, 0.0001):
     model.load_weights("start.weights.h5")
     model.optimizer.learning_rate = rate
     model.fit(x, y, verbose=0)
-    used.append(psutil.Process().memory_info().rss / 2**20)
-report(growth_mib=round((used[-1] - used[1]) / 2, 1), steps_counted=int(model.optimizer.iterations))
+    note_memory()
+report(growth_mib=growth(), steps_counted=int(model.optimizer.iterations))
 
 # %% [markdown]
 # `steps_counted` is the proof that the state was reset: two steps of one trial, not eight of four.
@@ -281,24 +269,12 @@ report(growth_mib=round((used[-1] - used[1]) / 2, 1), steps_counted=int(model.op
 # is, before it builds a model or makes a tensor.
 
 # %%
-# %%sandbox --budget 1100 --into forked
+# %%sandbox --budget 1100 --into forked --after trials
 import multiprocessing
-
-import keras
-import numpy as np
-import psutil
-
-from course_utils.sandbox.inside import report
-
-x, y, used = np.zeros((64, 32, 32, 3), "uint8"), np.arange(64) % 10, []
 
 
 def trial(rate, answers):
-    layers = [keras.layers.Input((32, 32, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
-    layers += [keras.layers.Dense(2048, activation="relu"), keras.layers.Dense(10, activation="softmax")]
-    model = keras.Sequential(layers)
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
-    history = model.fit(x, y, verbose=0)
+    history = build(rate=rate).fit(x, y, verbose=0)
     answers.send(history.history["loss"][-1])
 
 
@@ -310,8 +286,8 @@ for rate in (0.1, 0.01, 0.001, 0.0001):
     theirs.close()
     loss = ours.recv()  # EOFError if the child dies, so a crash of one trial need not end the search
     child.join()
-    used.append(psutil.Process().memory_info().rss / 2**20)
-report(growth_mib=round((used[-1] - used[1]) / 2, 1))
+    note_memory()
+report(growth_mib=growth())
 
 # %% [markdown]
 # A new interpreter (`subprocess`, or the `spawn` method) works at any time. It imports TensorFlow again, which takes
@@ -339,17 +315,12 @@ Path("trial.py").write_text(TRIAL)
 done = subprocess.run([sys.executable, "trial.py"], check=True)
 
 # %% [markdown]
-# And this is why the rule matters. Here the parent trains a model first. The cell waits three seconds for a child that
-# does the same, and then ends it.
+# The next cell shows why the rule matters. Here the parent trains a model first. The cell waits three seconds for a
+# child that does the same, and then ends it.
 
 # %%
-# %%sandbox --budget 1100 --into forked_late
+# %%sandbox --budget 1100 --into forked_late --after start
 import multiprocessing
-
-import keras
-import numpy as np
-
-from course_utils.sandbox.inside import report
 
 
 def trial():
@@ -367,7 +338,7 @@ child.kill()
 child.join()
 
 # %% [markdown]
-# A child has a copy of the parent's memory, and not of its threads. TensorFlow's threads start with its first
+# A child has a copy of the parent's memory, but not of its threads. TensorFlow's threads start with its first
 # operation, and a child made after that waits for threads that it does not have.
 #
 # ### The steps beside each other
@@ -384,7 +355,7 @@ steps = {
 notebook.compare(steps, alt="Memory over time of six ways to run trials in a row")
 per_trial = forked.seconds / 4
 print(f"A forked trial takes {per_trial:.1f} s. A trial in a new interpreter takes {spawned.seconds:.1f} s")
-print(f"and {spawned.peak_mib:.0f} MiB, since TensorFlow is imported anew.")
+print(f"and {spawned.peak_mib:.0f} MiB, because it imports TensorFlow again.")
 
 # %% [markdown]
 # ## The smaller leaks
@@ -393,27 +364,21 @@ print(f"and {spawned.peak_mib:.0f} MiB, since TensorFlow is imported anew.")
 #
 # ### References that you do not see
 #
-# - A `History` object knows its model. Keep `history.history`, the plain numbers, and not the object.
+# - A `History` object knows its model. Keep `history.history`, the plain numbers, instead of the object.
 # - A callback that collects tensors keeps them as long as you keep the callback.
 # - IPython keeps every value that a cell shows, in `Out`. A sandboxed cell is no IPython cell, so this one starts an
 #   IPython of its own. `del` is not enough there, and `%xdel` is.
 # - pyplot keeps every figure until it is closed.
 
 # %%
-# %%sandbox --budget 512 --into references
+# %%sandbox --budget 512 --into references --after start
 import contextlib
-import gc
 import io
 import os
 import weakref
 
-import keras
 import matplotlib
-import numpy as np
-import psutil
 from IPython.core.interactiveshell import InteractiveShell
-
-from course_utils.sandbox.inside import report
 
 matplotlib.use("Agg")
 os.environ["IPYTHONDIR"] = "."  # so that it leaves nothing in your home folder
@@ -483,19 +448,9 @@ for name in ("closed", "open"):
 # training them? Each is done forty times here, after a first time that does not count, and then forty times again: a
 # leak goes on. TensorFlow warns of one of them by itself.
 
+
 # %%
-# %%sandbox --budget 512 --into calls
-import gc
-import time
-
-import keras
-import numpy as np
-import psutil
-import tensorflow as tf
-
-from course_utils.sandbox.inside import report
-
-
+# %%sandbox --budget 512 --into calls --after start
 def used():
     gc.collect()
     return psutil.Process().memory_info().rss / 2**20
@@ -536,10 +491,10 @@ forty_times("build", lambda number: tiny())
 #
 # ### Memory that is free and does not go back
 #
-# Here 2,000 blocks of 50 kB are made, and all but the last are dropped. The last one lies at the end of the heap, which
-# can only shrink from there. Nobody holds the others. The allocator does, for
-# the next time: the process stays as large as it was, and the next 2,000 blocks need nothing more. This is no leak.
-# `malloc_trim` gives such pages back, on Linux.
+# The next cell makes 2,000 blocks of 50 kB, and drops all but the last. The last one lies at the end of the heap, which
+# can only shrink from there. Your program holds none of the others, but the allocator keeps them for the next time: the
+# process stays as large as it was, and the next 2,000 blocks need nothing more. This is no leak. `malloc_trim` gives
+# such pages back, on Linux.
 
 # %%
 # %%sandbox --budget 512 --into arenas
@@ -568,22 +523,14 @@ report(made_mib=made, after_del_mib=dropped, made_again_mib=made_again, after_ma
 # %% [markdown]
 # ## Tools, and what each can see
 #
-# Two buffers of 64 MiB, one from NumPy and one from TensorFlow. `psutil` asks the kernel, `tracemalloc` asks Python's
-# own allocator, and `gc` counts objects and knows no sizes. memray follows native allocations too, where it is
-# installed.
+# The next cell makes two buffers of 64 MiB, one in NumPy and one in TensorFlow. `psutil` asks the kernel, `tracemalloc`
+# asks Python's own allocator, and `gc` counts objects and knows no sizes. memray follows native allocations too, where
+# it is installed.
 
 # %%
-# %%sandbox --budget 512 --into tools
-import gc
+# %%sandbox --budget 512 --into tools --after start
 import importlib.util
 import tracemalloc
-
-import keras
-import numpy as np
-import psutil
-import tensorflow as tf
-
-from course_utils.sandbox.inside import report
 
 
 def seen():
@@ -601,9 +548,11 @@ for name, make in (("numpy", lambda: np.ones(2**23)), ("tensorflow", lambda: tf.
     del buffer
 tracemalloc.stop()
 if importlib.util.find_spec("memray") is None:
-    print("memray is not installed here. `python -m memray run --native search.py` writes what every line allocated.")
+    print(
+        "memray is not installed here. `python -m memray run --native search.py` writes down every line's allocations."
+    )
 else:
-    print("memray is installed: `python -m memray run --native search.py` writes what every line allocated.")
+    print("memray is installed: `python -m memray run --native search.py` writes down every line's allocations.")
 
 
 class Memory(keras.callbacks.Callback):
@@ -618,9 +567,9 @@ model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(np.zeros((64, 8)), np.arange(64) % 10, epochs=3, callbacks=[Memory()], verbose=0)
 
 # %% [markdown]
-# So go from the outside in. First a number from the kernel, after each round: does it grow, and does it go on growing?
-# Then `gc`, to see of which kind there are more objects each round. `tracemalloc` comes last: it names the line, if
-# the memory is Python's or NumPy's.
+# So go from the outside in. First take a number from the kernel after each round: does it grow, and does it go on
+# growing? Then use `gc` to see which kind of object becomes more frequent each round. `tracemalloc` comes last: it
+# names the line, if the memory is Python's or NumPy's.
 
 # %% [markdown]
 # ## What people say
@@ -629,7 +578,7 @@ history = model.fit(np.zeros((64, 8)), np.arange(64) % 10, epochs=3, callbacks=[
 
 
 def frees(outcome):
-    """Whether a remedy frees what a trained model leaves: its share of the growth, as a verdict."""
+    """Whether a remedy frees the memory of a trained model: its share of the growth, as a verdict."""
     left = outcome.values["growth_mib"] / kept.values["growth_mib"]
     return "false" if left > 0.7 else "half true" if left > 0.2 else "true"
 
@@ -690,7 +639,7 @@ notebook.claims(
 #
 # Write `search(folder, configurations)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}}
 # pixels in one folder a class. There are eight configurations, such as `{"learning_rate": 0.3, "epochs": 2}`. Train one
-# model with each, measure its accuracy on scans that it was not trained on, and return two things: **the best model**,
+# model with each, measure its accuracy on scans that it has not seen, and return two things: **the best model**,
 # and **a list of the eight accuracies**, in the order of the configurations. You may train the best one further before
 # you return it.
 #
@@ -760,16 +709,43 @@ def search(folder, configurations):
     # END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# `fit` traces the training step only once, because there is only one compiled model. So there is one graph, one set of
+# weights, and one pair of Adam's slots, however many configurations there are. Before each trial the model gets its
+# starting state back from a file: weights, slots, and step counter. The best weights go to a file as well, because a
+# file costs no memory.
+
+# %% tags=["solution"]
+flat = 64 * 5 * 5
+weights = (5 * 5 * 3 + 1) * 16 + (3 * 3 * 16 + 1) * 64 + 2 * flat + (flat + 1) * 1024 + 3 * 1025 * 1024 + 1025 * 10
+print(f"weights and slots of one model: {3 * weights * 4 / 2**20:5.0f} MiB")
+print(f"of eight models:                {8 * 3 * weights * 4 / 2**20:5.0f} MiB")
+
+# %% [markdown] tags=["solution"]
+# The search trains on 480 scans and scores on the rest, so its accuracies are of scans that the model has not seen. At
+# the end the best model gets four more epochs on all scans.
+#
+# ## What else would pass
+#
+# - **One forked process for each trial**, started before the first TensorFlow operation of the parent. Each child sends
+#   back its accuracy and saves its weights. The kernel takes everything back when it ends.
+# - **A new interpreter for each trial.** It needs no rule about forking, but each one imports TensorFlow again. That
+#   costs seconds, and memory that counts.
+# - **A training loop of your own with one `tf.function`** that takes the learning rate as a tensor. It is traced once,
+#   like the compiled model.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
 # - A leak is growth that goes on from round to round. Memory that is high and stays level is in use, or the allocator
 #   keeps it for the next time.
-# - A model that was trained with `fit` leaves its variables in the process, whatever you delete. That is TensorFlow's
-#   doing, and it may change: measure your version.
+# - A model that was trained with `fit` leaves its variables in the process, whatever you delete. TensorFlow causes
+#   this, and it may change: measure your version.
 # - Compile once and reset the state from a file, or give each trial a process. Fork before the first operation, or
 #   start a new interpreter and pay for the import.
-# - Keep numbers and files, not models, `History` objects, tensors, shown values and open figures.
+# - Keep numbers and files, not models, `History` objects, tensors, shown values, and open figures.
 # - Measure from outside the process first. tracemalloc does not see TensorFlow's buffers.
 #
 # To remember: {{takeaway}}
@@ -782,8 +758,8 @@ def search(folder, configurations):
 # **1. A search dies in its sixth trial, on a line that the first five ran too. Where do you look?**
 #
 # - [ ] At that line :: It did nothing that it had not done five times before.
-# - [x] At what each trial leaves behind :: The growth from trial to trial is the cause, and the line is only where the
-#   budget ended.
+# - [x] At the memory that each trial leaves behind :: The growth from trial to trial is the cause, and the line is only
+#   where the budget ended.
 # - [ ] At the sixth configuration :: Possible, but first look whether the memory grew before.
 #
 # **2. Why did `del model` and `gc.collect()` not free a trained model here?**
@@ -797,13 +773,13 @@ def search(folder, configurations):
 #
 # - [x] Each trial starts from the weights that the trial before left :: After one bad learning rate all later trials
 #   look bad.
-# - [ ] The memory grows :: It does not: that is why the mistake stays unseen.
-# - [ ] Nothing, `fit` starts anew :: `fit` goes on from the weights that are there.
+# - [ ] The memory grows :: It does not, so you do not notice the mistake.
+# - [ ] Nothing, `fit` starts over :: `fit` goes on from the weights that are there.
 #
 # **4. What does tracemalloc say about a TensorFlow tensor of 64 MiB?**
 #
 # - [x] Next to nothing :: The buffer comes from TensorFlow's allocator, and tracemalloc follows Python's.
-# - [ ] 64 MiB :: That is what it says about a NumPy array, which reports to it.
+# - [ ] 64 MiB :: It says that about a NumPy array, which reports to it.
 # - [ ] It raises an error :: It cannot see the buffer, so there is nothing to complain about.
 #
 # **5. When is it safe to fork a process that uses TensorFlow?**

@@ -30,27 +30,91 @@ held_back = scans.load("validation", count=300, size=192)
 size_on_disk = sum(path.stat().st_size for path in folder.glob("*/*.jpg")) / 2**20
 print(f"{len(list(folder.glob('*/*.jpg')))} scans, {size_on_disk:.0f} MiB on disk.")
 
-# %% [markdown] tags=["predict"]
-# ## Predict
-#
-# Here is the notebook that you inherited, in one cell. Read it from top to bottom, and mark each line that you
-# distrust. There are eight mistakes.
-#
-# Then predict the first death. How many MiB would the loading alone take, up to and with `x = np.array(images)`? Write
-# your number after `--predict`, in place of the 300 that stands there.
-
 # %% [markdown]
-# ## Crash
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
+# runs it first, in its own process. Both count toward the peak. What all cells of the notebook need stands in the next
+# one. `done` is a stopwatch: it remembers when a stage of the notebook was over.
 
-# %% tags=["crash"]
-# %%sandbox --budget 1024 --predict 300 --into death_1
+# %%
+# %%sandbox --budget 1024 --name start
+import time
+
 import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from course_utils import scans
+from course_utils.sandbox.inside import report
 
+moments = {}
+
+
+def done(stage):
+    moments[stage] = time.time()
+
+
+# %% [markdown] tags=["predict"]
+# ## Predict
+#
+# Here is the notebook that you inherited. Read it from top to bottom, and mark each line that you distrust. There are
+# eight mistakes.
+#
+# ```python
+# # Load the scans
+# paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
+# labels = np.array([int(path.parent.name) for path in paths])
+# images = []
+# for path in paths:
+#     images.append(np.asarray(Image.open(path)) / 255)
+# x = np.array(images)
+#
+# # Find the mean and the deviation of the pixels
+# ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
+# generator = ImageDataGenerator(featurewise_center=True, featurewise_std_normalization=True)
+# generator.fit(x)
+#
+# def prepare(image, label):
+#     return (tf.cast(image, "float32") - generator.mean) / generator.std, label
+#
+# # Shuffle well, and keep the prepared scans for the next epoch
+# data = tf.data.Dataset.from_tensor_slices((x, labels)).map(prepare)
+# data = data.shuffle(len(x)).batch(256).cache()
+# pictures, _ = next(iter(data))
+# print("one batch:", pictures.shape)
+# steps = sum(1 for _ in data)
+# print("batches:", steps)
+#
+# # Convolutions, attention, a dense layer
+# inputs = keras.Input((192, 192, 3))
+# maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+# smaller = keras.layers.MaxPooling2D()(maps)
+# smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+# smaller = keras.layers.MaxPooling2D()(smaller)
+# places = keras.layers.Reshape((-1, 32))(smaller)
+# places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+# vector = keras.layers.Flatten()(places)
+# vector = keras.layers.Dense(4096, activation="relu")(vector)
+# outputs = keras.layers.Dense(10, activation="softmax")(vector)
+# model = keras.Model(inputs, outputs)
+# model.compile("adam", "sparse_categorical_crossentropy")
+#
+# # Two steps, to see that it trains
+# history = model.fit(data.take(2), verbose=0)
+#
+# # How strongly does each filter respond?
+# answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
+# print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
+# ```
+#
+# Then predict the first death. How many MiB would the loading alone take, up to and including `x = np.array(images)`?
+# Write your number after `--predict`, in place of the 300 that stands there.
+
+# %% [markdown]
+# ## Crash
+
+# %% tags=["crash"]
+# %%sandbox --budget 1024 --predict 300 --into death_1 --after start
 # Load the scans
 paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
 labels = np.array([int(path.parent.name) for path in paths])
@@ -58,44 +122,6 @@ images = []
 for path in paths:
     images.append(np.asarray(Image.open(path)) / 255)
 x = np.array(images)
-
-# Find the mean and the deviation of the pixels
-generator = tf.keras.preprocessing.image.ImageDataGenerator(featurewise_center=True, featurewise_std_normalization=True)
-generator.fit(x)
-
-
-def prepare(image, label):
-    return (tf.cast(image, "float32") - generator.mean) / generator.std, label
-
-
-# Shuffle well, and keep what is prepared for the next epoch
-data = tf.data.Dataset.from_tensor_slices((x, labels)).map(prepare)
-data = data.shuffle(len(x)).batch(256).cache()
-pictures, _ = next(iter(data))
-print("one batch:", pictures.shape)
-steps = sum(1 for _ in data)
-print("batches:", steps)
-
-# Convolutions, attention, a dense layer
-inputs = keras.Input((192, 192, 3))
-maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
-smaller = keras.layers.MaxPooling2D()(maps)
-smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
-smaller = keras.layers.MaxPooling2D()(smaller)
-places = keras.layers.Reshape((-1, 32))(smaller)
-places = keras.layers.MultiHeadAttention(4, 8)(places, places)
-vector = keras.layers.Flatten()(places)
-vector = keras.layers.Dense(4096, activation="relu")(vector)
-outputs = keras.layers.Dense(10, activation="softmax")(vector)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
-
-# Two steps, to see that it trains
-history = model.fit(data.take(2), verbose=0)
-
-# How strongly does each filter respond?
-answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
-print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 
 # %% [markdown]
 # Stop here before you read on. Which line died? What was alive? Name the cause, and say what you would change.
@@ -106,15 +132,9 @@ print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 # The list never got to its end. To check the arithmetic, load a tenth of the scans in the same way.
 
 # %% tags=["explain"]
-# %%sandbox --budget 1024 --into tenth
-import numpy as np
-from PIL import Image
-
-from course_utils import scans
-
-paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))[::10]
+# %%sandbox --budget 1024 --into tenth --after start
 images = []
-for path in paths:
+for path in sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))[::10]:
     images.append(np.asarray(Image.open(path)) / 255)
 x = np.array(images)
 
@@ -125,7 +145,7 @@ as_list = 270 * pixels * 8 / MIB
 expected = 2 * as_list
 print(f"270 scans as float64:       {as_list:7,.0f} MiB")
 print(f"the list and the array:     {expected:7,.0f} MiB")
-print(f"measured:                   {tenth.peak_mib:7,.0f} MiB, {100 * (tenth.peak_mib / expected - 1):+.1f} %")
+print(f"measured:                   {tenth.peak_mib:7,.0f} MiB, {100 * (tenth.peak_mib / expected - 1):+.1f}%")
 print(f"all 2,700 would have taken: {10 * expected:7,.0f} MiB")
 
 # %% [markdown]
@@ -134,22 +154,17 @@ print(f"all 2,700 would have taken: {10 * expected:7,.0f} MiB")
 #
 # ## Fix it, one death at a time
 #
-# Each cell is the whole notebook with **one** more fix. It gets a little further, and dies of the next mistake.
+# Go through the notebook from top to bottom. Repair each mistake where it stands, and run the next lines after the
+# repaired ones. Each run is then the whole notebook up to that line, with every fix so far. It gets a little further,
+# and dies of the next mistake.
 #
 # ### Fix 1: keep bytes
 #
-# Death 1 was the list of `float64` scans (lab 01). One array of bytes, filled in place, takes its place. The division
-# by 255 is left out for now; the scaling further down does the same work.
+# Death 1 was the list of `float64` scans (lab 01). Use one array of bytes, and fill it in place. Leave out the division
+# by 255 for now; the scaling further down does the same work.
 
 # %%
-# %%sandbox --budget 1024 --into death_2
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
+# %%sandbox --budget 1024 --name loading --after start
 # Load the scans
 paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
 labels = np.array([int(path.parent.name) for path in paths])
@@ -157,102 +172,37 @@ x = np.empty((len(paths), 192, 192, 3), dtype="uint8")
 for index, path in enumerate(paths):
     x[index] = Image.open(path)
 
+# %% [markdown]
+# The loading fits. Now for the lines after it, as you inherited them:
+
+# %%
+# %%sandbox --budget 1024 --into death_2 --after loading
 # Find the mean and the deviation of the pixels
-generator = tf.keras.preprocessing.image.ImageDataGenerator(featurewise_center=True, featurewise_std_normalization=True)
+ImageDataGenerator = tf.keras.preprocessing.image.ImageDataGenerator
+generator = ImageDataGenerator(featurewise_center=True, featurewise_std_normalization=True)
 generator.fit(x)
 
-
-def prepare(image, label):
-    return (tf.cast(image, "float32") - generator.mean) / generator.std, label
-
-
-# Shuffle well, and keep what is prepared for the next epoch
-data = tf.data.Dataset.from_tensor_slices((x, labels)).map(prepare)
-data = data.shuffle(len(x)).batch(256).cache()
-pictures, _ = next(iter(data))
-print("one batch:", pictures.shape)
-steps = sum(1 for _ in data)
-print("batches:", steps)
-
-# Convolutions, attention, a dense layer
-inputs = keras.Input((192, 192, 3))
-maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
-smaller = keras.layers.MaxPooling2D()(maps)
-smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
-smaller = keras.layers.MaxPooling2D()(smaller)
-places = keras.layers.Reshape((-1, 32))(smaller)
-places = keras.layers.MultiHeadAttention(4, 8)(places, places)
-vector = keras.layers.Flatten()(places)
-vector = keras.layers.Dense(4096, activation="relu")(vector)
-outputs = keras.layers.Dense(10, activation="softmax")(vector)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
-
-# Two steps, to see that it trains
-history = model.fit(data.take(2), verbose=0)
-
-# How strongly does each filter respond?
-answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
-print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
-
 # %% [markdown]
-# Another line, and the bytes are small. Which copies does this line make?
+# Another line died, and the bytes are small. Which copies does this line make?
 #
 # ### Fix 2: no statistics of everything
 #
 # `generator.fit(x)` turns all scans into `float32` and copies that array. Then it drops the first, and makes another
 # for the deviation: two `float32` arrays at a time, beside the bytes (lab 04). A division by 255 in the pipeline serves
-# as well, one scan at a time.
+# as well, one scan at a time. It is in the first lines of the next cell; the rest is as you inherited it.
+
 
 # %%
-# %%sandbox --budget 1024 --into death_3
-import keras
-import numpy as np
-import tensorflow as tf
-from PIL import Image
-
-from course_utils import scans
-
-# Load the scans
-paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
-labels = np.array([int(path.parent.name) for path in paths])
-x = np.empty((len(paths), 192, 192, 3), dtype="uint8")
-for index, path in enumerate(paths):
-    x[index] = Image.open(path)
-
-
+# %%sandbox --budget 1024 --into death_3 --after loading
 def prepare(image, label):
     return tf.cast(image, "float32") / 255, label
 
 
-# Shuffle well, and keep what is prepared for the next epoch
+# Shuffle well, and keep the prepared scans for the next epoch
 data = tf.data.Dataset.from_tensor_slices((x, labels)).map(prepare)
 data = data.shuffle(len(x)).batch(256).cache()
 pictures, _ = next(iter(data))
 print("one batch:", pictures.shape)
-steps = sum(1 for _ in data)
-print("batches:", steps)
-
-# Convolutions, attention, a dense layer
-inputs = keras.Input((192, 192, 3))
-maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
-smaller = keras.layers.MaxPooling2D()(maps)
-smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
-smaller = keras.layers.MaxPooling2D()(smaller)
-places = keras.layers.Reshape((-1, 32))(smaller)
-places = keras.layers.MultiHeadAttention(4, 8)(places, places)
-vector = keras.layers.Flatten()(places)
-vector = keras.layers.Dense(4096, activation="relu")(vector)
-outputs = keras.layers.Dense(10, activation="softmax")(vector)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
-
-# Two steps, to see that it trains
-history = model.fit(data.take(2), verbose=0)
-
-# How strongly does each filter respond?
-answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
-print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 
 # %% [markdown]
 # It died when it asked for **one** batch. The line is innocent. What does the pipeline have to do before it can hand
@@ -261,19 +211,16 @@ print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 # ### Fix 3: shuffle names
 #
 # `shuffle(len(x))` fills its buffer with every scan, and behind `map` these are `float32` (lab 05). Shuffle the file
-# names, and decode after that. Nobody needs `x` then, nor the copy that `from_tensor_slices` made of it.
+# names, and decode after that. Then nobody needs `x`, nor the copy that `from_tensor_slices` made of it. So the loading
+# becomes shorter too:
 
 # %%
-# %%sandbox --budget 1024 --into death_4
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils import scans
-
-# Load the scans
+# %%sandbox --budget 1024 --name names --after start
+# Load the names of the scans
 paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
 labels = np.array([int(path.parent.name) for path in paths])
+names = [str(path) for path in paths]
+done("loading")
 
 
 def prepare(name, label):
@@ -281,8 +228,9 @@ def prepare(name, label):
     return tf.cast(image, "float32") / 255, label
 
 
-# Shuffle well, and keep what is prepared for the next epoch
-names = [str(path) for path in paths]
+# %%
+# %%sandbox --budget 1024 --into death_4 --after names
+# Shuffle well, and keep the prepared scans for the next epoch
 data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
 data = data.map(prepare).batch(256).cache()
 pictures, _ = next(iter(data))
@@ -290,55 +238,18 @@ print("one batch:", pictures.shape)
 steps = sum(1 for _ in data)
 print("batches:", steps)
 
-# Convolutions, attention, a dense layer
-inputs = keras.Input((192, 192, 3))
-maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
-smaller = keras.layers.MaxPooling2D()(maps)
-smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
-smaller = keras.layers.MaxPooling2D()(smaller)
-places = keras.layers.Reshape((-1, 32))(smaller)
-places = keras.layers.MultiHeadAttention(4, 8)(places, places)
-vector = keras.layers.Flatten()(places)
-vector = keras.layers.Dense(4096, activation="relu")(vector)
-outputs = keras.layers.Dense(10, activation="softmax")(vector)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
-
-# Two steps, to see that it trains
-history = model.fit(data.take(2), verbose=0)
-
-# How strongly does each filter respond?
-answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
-print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
-
 # %% [markdown]
-# The first batch is there. It dies while counting the batches, on a line that keeps nothing. Who keeps what goes by?
+# The first batch is there. The run dies while it counts the batches, on a line that keeps nothing. Who keeps the
+# scans that go by?
 #
 # ### Fix 4: no cache of floats
 #
-# `cache()` at the end of the pipeline keeps every scan as `float32` (lab 05). Without it, files are read again in each
-# epoch. `len` knows the number of batches without reading any.
+# `cache()` at the end of the pipeline keeps every scan as `float32` (lab 05). Without it, TensorFlow reads the files
+# again in each epoch. `len` knows the number of batches without reading any.
 
 # %%
-# %%sandbox --budget 1024 --into death_5
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils import scans
-
-# Load the scans
-paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
-labels = np.array([int(path.parent.name) for path in paths])
-
-
-def prepare(name, label):
-    image = tf.io.decode_jpeg(tf.io.read_file(name))
-    return tf.cast(image, "float32") / 255, label
-
-
+# %%sandbox --budget 1024 --name pipeline --after names
 # Shuffle well
-names = [str(path) for path in paths]
 data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
 data = data.map(prepare).batch(256)
 pictures, _ = next(iter(data))
@@ -346,6 +257,11 @@ print("one batch:", pictures.shape)
 steps = len(data)
 print("batches:", steps)
 
+# %% [markdown]
+# The data are repaired. Next comes the model, as you inherited it:
+
+# %%
+# %%sandbox --budget 1024 --into death_5 --after pipeline
 # Convolutions, attention, a dense layer
 inputs = keras.Input((192, 192, 3))
 maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
@@ -357,71 +273,43 @@ places = keras.layers.MultiHeadAttention(4, 8)(places, places)
 vector = keras.layers.Flatten()(places)
 vector = keras.layers.Dense(4096, activation="relu")(vector)
 outputs = keras.layers.Dense(10, activation="softmax")(vector)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
-
-# Two steps, to see that it trains
-history = model.fit(data.take(2), verbose=0)
-
-# How strongly does each filter respond?
-answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
-print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 
 # %% [markdown]
-# The data are repaired. Now a layer dies, before any training. How many weights does it have?
+# Now a layer dies, before any training. How many weights does it have?
 #
 # ### Fix 5: no dense layer on everything
 #
 # `Flatten` hands 48 x 48 x 32 numbers to 4,096 units (lab 07). With pooling, 32 numbers are left, and 64 units are
-# enough.
+# enough. The next cell defines the model in two parts, because you will need them apart.
+
 
 # %%
-# %%sandbox --budget 1024 --into death_6
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils import scans
-
-# Load the scans
-paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
-labels = np.array([int(path.parent.name) for path in paths])
+# %%sandbox --budget 1024 --name layers --after start
+# Convolutions, then attention and a dense layer
+def convolutions(inputs, pool):
+    maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+    smaller = keras.layers.MaxPooling2D()(maps)
+    smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
+    return maps, keras.layers.MaxPooling2D(pool)(smaller)
 
 
-def prepare(name, label):
-    image = tf.io.decode_jpeg(tf.io.read_file(name))
-    return tf.cast(image, "float32") / 255, label
+def classified(smaller):
+    places = keras.layers.Reshape((-1, 32))(smaller)
+    places = keras.layers.MultiHeadAttention(4, 8)(places, places)
+    vector = keras.layers.GlobalMaxPooling1D()(places)
+    vector = keras.layers.Dense(64, activation="relu")(vector)
+    return keras.layers.Dense(10, activation="softmax")(vector)
 
 
-# Shuffle well
-names = [str(path) for path in paths]
-data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
-data = data.map(prepare).batch(256)
-pictures, _ = next(iter(data))
-print("one batch:", pictures.shape)
-steps = len(data)
-print("batches:", steps)
-
-# Convolutions, attention, a dense layer
+# %%
+# %%sandbox --budget 1024 --into death_6 --after pipeline,layers
 inputs = keras.Input((192, 192, 3))
-maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
-smaller = keras.layers.MaxPooling2D()(maps)
-smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
-smaller = keras.layers.MaxPooling2D()(smaller)
-places = keras.layers.Reshape((-1, 32))(smaller)
-places = keras.layers.MultiHeadAttention(4, 8)(places, places)
-vector = keras.layers.GlobalMaxPooling1D()(places)
-vector = keras.layers.Dense(64, activation="relu")(vector)
-outputs = keras.layers.Dense(10, activation="softmax")(vector)
-model = keras.Model(inputs, outputs)
+maps, smaller = convolutions(inputs, pool=2)
+model = keras.Model(inputs, classified(smaller))
 model.compile("adam", "sparse_categorical_crossentropy")
 
 # Two steps, to see that it trains
 history = model.fit(data.take(2), verbose=0)
-
-# How strongly does each filter respond?
-answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
-print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 
 # %% [markdown]
 # It trains, or would like to. Work out what the first convolution gives for one batch. (The lines under the card are
@@ -429,55 +317,27 @@ print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 #
 # ### Fix 6: a smaller batch
 #
-# 256 outputs of 192 x 192 x 32 numbers, and training keeps them (lab 02). Take a batch of 32.
+# The first convolution makes 192 x 192 x 32 numbers of each of the 256 scans, and training keeps them (lab 02). Take a
+# batch of 32.
 
 # %%
-# %%sandbox --budget 1024 --into death_7
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils import scans
-
-# Load the scans
-paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
-labels = np.array([int(path.parent.name) for path in paths])
-
-
-def prepare(name, label):
-    image = tf.io.decode_jpeg(tf.io.read_file(name))
-    return tf.cast(image, "float32") / 255, label
-
-
+# %%sandbox --budget 1024 --name small_batches --after names
 # Shuffle well
-names = [str(path) for path in paths]
 data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
 data = data.map(prepare).batch(32)
 pictures, _ = next(iter(data))
 print("one batch:", pictures.shape)
 steps = len(data)
 print("batches:", steps)
+done("pipeline")
 
-# Convolutions, attention, a dense layer
+# %%
+# %%sandbox --budget 1024 --into death_7 --after small_batches,layers
 inputs = keras.Input((192, 192, 3))
-maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
-smaller = keras.layers.MaxPooling2D()(maps)
-smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
-smaller = keras.layers.MaxPooling2D()(smaller)
-places = keras.layers.Reshape((-1, 32))(smaller)
-places = keras.layers.MultiHeadAttention(4, 8)(places, places)
-vector = keras.layers.GlobalMaxPooling1D()(places)
-vector = keras.layers.Dense(64, activation="relu")(vector)
-outputs = keras.layers.Dense(10, activation="softmax")(vector)
-model = keras.Model(inputs, outputs)
+maps, smaller = convolutions(inputs, pool=2)
+model = keras.Model(inputs, classified(smaller))
 model.compile("adam", "sparse_categorical_crossentropy")
-
-# Two steps, to see that it trains
 history = model.fit(data.take(2), verbose=0)
-
-# How strongly does each filter respond?
-answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
-print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 
 # %% [markdown]
 # The same line again. The post-mortem still suspects the batch, because the line is the same. A post-mortem names a
@@ -489,46 +349,15 @@ print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 # scan (lab 09). Pool to 12 x 12 places first.
 
 # %%
-# %%sandbox --budget 1024 --into death_8
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils import scans
-
-# Load the scans
-paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
-labels = np.array([int(path.parent.name) for path in paths])
-
-
-def prepare(name, label):
-    image = tf.io.decode_jpeg(tf.io.read_file(name))
-    return tf.cast(image, "float32") / 255, label
-
-
-# Shuffle well
-names = [str(path) for path in paths]
-data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
-data = data.map(prepare).batch(32)
-pictures, _ = next(iter(data))
-print("one batch:", pictures.shape)
-steps = len(data)
-print("batches:", steps)
-
-# Convolutions, attention, a dense layer
+# %%sandbox --budget 1024 --name network --after small_batches,layers
 inputs = keras.Input((192, 192, 3))
-maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
-smaller = keras.layers.MaxPooling2D()(maps)
-smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
-smaller = keras.layers.MaxPooling2D(8)(smaller)
-places = keras.layers.Reshape((-1, 32))(smaller)
-places = keras.layers.MultiHeadAttention(4, 8)(places, places)
-vector = keras.layers.GlobalMaxPooling1D()(places)
-vector = keras.layers.Dense(64, activation="relu")(vector)
-outputs = keras.layers.Dense(10, activation="softmax")(vector)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy")
+maps, smaller = convolutions(inputs, pool=8)
+model = keras.Model(inputs, classified(smaller))
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+done("model")
 
+# %%
+# %%sandbox --budget 1024 --into death_8 --after network
 # Two steps, to see that it trains
 history = model.fit(data.take(2), verbose=0)
 
@@ -537,80 +366,34 @@ answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
 print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 
 # %% [markdown]
-# It trains. The last cell of the notebook kills it, a look at the filters after the work is done.
+# It trains. The last lines of the notebook kill it: a look at the filters after the work is done.
 #
 # ### Fix 8: reduce before you collect
 #
 # `predict` keeps all answers and joins them, and each answer is a stack of 32 full pictures (lab 11). Only their mean
 # is wanted. So let the model compute it, and collect 32 numbers a scan.
 #
-# This cell has a stopwatch as well, to tell the stages of the curve apart, and asks at the end what the model knows.
+# The end of this cell asks how much the model knows, and reports when each stage was over, to tell the stages of the
+# curve apart.
 
 # %%
-# %%sandbox --budget 1024 --into repaired
-import time
-
-import keras
-import numpy as np
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-stages = {}
-
-# Load the scans
-paths = sorted(scans.load("train", count=2700, size=192).glob("*/*.jpg"))
-labels = np.array([int(path.parent.name) for path in paths])
-stages["loading"] = time.time()
-
-
-def prepare(name, label):
-    image = tf.io.decode_jpeg(tf.io.read_file(name))
-    return tf.cast(image, "float32") / 255, label
-
-
-# Shuffle well
-names = [str(path) for path in paths]
-data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
-data = data.map(prepare).batch(32)
-pictures, _ = next(iter(data))
-print("one batch:", pictures.shape)
-steps = len(data)
-print("batches:", steps)
-stages["pipeline"] = time.time()
-
-# Convolutions, attention, a dense layer
-inputs = keras.Input((192, 192, 3))
-maps = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
-smaller = keras.layers.MaxPooling2D()(maps)
-smaller = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(smaller)
-smaller = keras.layers.MaxPooling2D(8)(smaller)
-places = keras.layers.Reshape((-1, 32))(smaller)
-places = keras.layers.MultiHeadAttention(4, 8)(places, places)
-vector = keras.layers.GlobalMaxPooling1D()(places)
-vector = keras.layers.Dense(64, activation="relu")(vector)
-outputs = keras.layers.Dense(10, activation="softmax")(vector)
-model = keras.Model(inputs, outputs)
-model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-stages["model"] = time.time()
-
+# %%sandbox --budget 1024 --into repaired --after network
 # Two steps, to see that it trains
 history = model.fit(data.take(2), verbose=0)
-stages["training"] = time.time()
+done("training")
 
 # How strongly does each filter respond?
 means = keras.layers.GlobalAveragePooling2D()(maps)
 answers = keras.Model(inputs, means).predict(data.take(16), verbose=0)
 print("responses:", answers.mean(axis=0).round(2)[:4])
-stages["responses"] = time.time()
+done("responses")
 
-# What does it know after two steps?
+# How much does it know after two steps?
 paths = sorted(scans.load("validation", count=300, size=192).glob("*/*.jpg"))
 labels = np.array([int(path.parent.name) for path in paths])
 fresh = tf.data.Dataset.from_tensor_slices(([str(path) for path in paths], labels)).map(prepare).batch(32)
 accuracy = model.evaluate(fresh, verbose=0)[1]
-report(accuracy=accuracy, **{f"_{name}": time.time() - moment for name, moment in stages.items()})
+report(accuracy=accuracy, **{f"_{stage}": time.time() - moment for stage, moment in moments.items()})
 
 # %% [markdown]
 # It finishes.
@@ -623,15 +406,17 @@ from course_utils import notebook
 deaths = [death_1, death_2, death_3, death_4, death_5, death_6, death_7, death_8]
 runs = {"as inherited": death_1}
 runs |= {f"after fix {number}": outcome for number, outcome in enumerate([*deaths[1:], repaired], start=1)}
-notebook.compare(runs, alt="Memory over time of nine versions of the notebook, each dying later than the one before")
+notebook.compare(
+    runs, alt="Memory over time of nine runs of the notebook, each of which dies later than the one before"
+)
 
 # %% [markdown]
 # ### What each fix bought
 #
-# What a fatal line would have needed comes from arithmetic, because no run shows it. What the same stage of the
-# notebook takes now is measured: the highest point of the last curve within that stage, with what earlier stages left
-# behind. The column "bought" is "killed at" minus "now". A killed run never shows its whole need, so it says **at
-# least**.
+# The column "needed" comes from arithmetic, because no run shows how much a fatal line would have taken. The column
+# "now" is measured: it is the highest point of the last curve within the same stage of the notebook, and it includes
+# the leftovers of earlier stages. "Bought" is "killed at" minus "now". A killed run never shows its whole need, so read
+# it as **at least**.
 
 # %%
 scores = 4 * (48 * 48) ** 2 * 4
@@ -658,133 +443,63 @@ for (fix, stage, needed), death in zip(fixes, deaths, strict=True):
     print(f"{fix:<31}{needed / MIB:10,.0f}{death.peak_mib:11,.0f}{now[stage]:7,.0f}{bought:9,.0f}   {stage}")
 
 # %% [markdown]
-# The need at death 6 is two mistakes in one: 1,152 MiB for what the first convolution gives, and 20,736 MiB for the
+# The need at death 6 is two mistakes in one: 1,152 MiB for the output of the first convolution, and 20,736 MiB for the
 # scores of the attention.
 #
 # Three things to see. Fixes 6 and 7 share a stage: neither is enough without the other. A fix of the data is worth its
-# amount only as long as the data are that many; a fix of the model is worth it for one scan as for a million. And the
-# order in which a notebook dies is the order of its lines, not of its mistakes.
+# amount only while there is that much data. A fix of the model is worth the same for one scan and for a million. And a
+# notebook dies in the order of its lines, not in the order of its mistakes.
 
 # %% [markdown]
 # ## What people say
 #
 # The repaired notebook fits, but still takes most of the budget, and after two steps it knows next to nothing. Here are
-# three lean answers, trained for two epochs each. They differ in one number, `RATIO`: the JPEG decoder itself can make
-# a picture 2, 4 or 8 times smaller along each side while it reads it, so the large one is never in memory.
+# three lean answers, trained for two epochs each. They differ in one number, `ratio`: the JPEG decoder itself can
+# make a picture 2, 4, or 8 times smaller along each side while it reads it, so the large one is never in memory.
+
 
 # %%
-# %%sandbox --budget 1024 --into pixels_96
-import keras
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-RATIO = 2
-
-
-def load(name, label):
-    return tf.io.decode_jpeg(tf.io.read_file(name), channels=3, ratio=RATIO), label
-
-
-def batches(split, count):
+# %%sandbox --budget 1024 --name lean --after start
+def batches(split, count, ratio):
     paths = sorted(scans.load(split, count=count, size=192).glob("*/*.jpg"))
     names, labels = [str(path) for path in paths], [int(path.parent.name) for path in paths]
     data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names), seed=0)
+
+    def load(name, label):
+        return tf.io.decode_jpeg(tf.io.read_file(name), channels=3, ratio=ratio), label
+
     return data.map(load).batch(32).prefetch(1)
 
 
-keras.utils.set_random_seed(0)
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.Conv2D(32, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
-history = model.fit(batches("train", 2700), epochs=2, verbose=0)
-report(accuracy=model.evaluate(batches("validation", 300), verbose=0)[1])
+def learn(ratio):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.BatchNormalization(momentum=0.8),
+            keras.layers.GlobalMaxPooling2D(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(batches("train", 2700, ratio), epochs=2, verbose=0)
+    report(accuracy=model.evaluate(batches("validation", 300, ratio), verbose=0)[1])
+
 
 # %%
-# %%sandbox --budget 1024 --into pixels_48
-import keras
-import tensorflow as tf
-
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-RATIO = 4
-
-
-def load(name, label):
-    return tf.io.decode_jpeg(tf.io.read_file(name), channels=3, ratio=RATIO), label
-
-
-def batches(split, count):
-    paths = sorted(scans.load(split, count=count, size=192).glob("*/*.jpg"))
-    names, labels = [str(path) for path in paths], [int(path.parent.name) for path in paths]
-    data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names), seed=0)
-    return data.map(load).batch(32).prefetch(1)
-
-
-keras.utils.set_random_seed(0)
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.Conv2D(32, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
-history = model.fit(batches("train", 2700), epochs=2, verbose=0)
-report(accuracy=model.evaluate(batches("validation", 300), verbose=0)[1])
+# %%sandbox --budget 1024 --into pixels_96 --after lean
+learn(ratio=2)
 
 # %%
-# %%sandbox --budget 1024 --into pixels_24
-import keras
-import tensorflow as tf
+# %%sandbox --budget 1024 --into pixels_48 --after lean
+learn(ratio=4)
 
-from course_utils import scans
-from course_utils.sandbox.inside import report
-
-RATIO = 8
-
-
-def load(name, label):
-    return tf.io.decode_jpeg(tf.io.read_file(name), channels=3, ratio=RATIO), label
-
-
-def batches(split, count):
-    paths = sorted(scans.load(split, count=count, size=192).glob("*/*.jpg"))
-    names, labels = [str(path) for path in paths], [int(path.parent.name) for path in paths]
-    data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names), seed=0)
-    return data.map(load).batch(32).prefetch(1)
-
-
-keras.utils.set_random_seed(0)
-model = keras.Sequential(
-    [
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.Conv2D(16, 5, strides=2, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.Conv2D(32, 3, activation="relu"),
-        keras.layers.BatchNormalization(momentum=0.8),
-        keras.layers.GlobalMaxPooling2D(),
-        keras.layers.Dense(10, activation="softmax"),
-    ]
-)
-model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
-history = model.fit(batches("train", 2700), epochs=2, verbose=0)
-report(accuracy=model.evaluate(batches("validation", 300), verbose=0)[1])
+# %%
+# %%sandbox --budget 1024 --into pixels_24 --after lean
+learn(ratio=8)
 
 # %% tags=["claims"]
 changed = [
@@ -806,7 +521,9 @@ notebook.claims(
         (
             "The line that died is the line to fix.",
             f"true of {at_fault} deaths out of {len(deaths)}",
-            "true" if at_fault == len(deaths) else "half true: it may only ask for what another line promised",
+            "true"
+            if at_fault == len(deaths)
+            else "half true: it may only ask for the result that another line promised",
         ),
         (
             "The first crash is the worst mistake.",
@@ -905,10 +622,41 @@ def predict(model, paths):
 
 # END SOLUTION
 
+# %% [markdown] tags=["solution"]
+# ## Why it works
+#
+# The answer never holds a full-size scan. `ratio=4` has the JPEG decoder return 48 x 48 pixels, so a scan is a
+# sixteenth of its size from the first moment on. The pipeline shuffles file names, which are small, and decodes after
+# that. One batch of 32 waits while another is trained on, and both are bytes until the model rescales them.
+#
+# The first convolution has a stride of 2, so its output is smaller than its input, and there is no dense layer on a
+# whole picture. That leaves the accuracy: five epochs with a learning rate that falls, and batch normalization with a
+# short memory, because an epoch has few steps.
+
+# %% tags=["solution"]
+whole, small = 192 * 192 * 3, 48 * 48 * 3
+outputs = 22 * 22 * 16 + 20 * 20 * 32 + 8 * 8 * 64
+print(f"One batch of full-size scans as float32: {32 * whole * 4 / 2**20:5.1f} MiB")
+print(f"One batch as this answer decodes it:     {32 * small / 2**20:5.1f} MiB")
+print(f"Outputs of its three convolutions:       {32 * outputs * 4 / 2**20:5.1f} MiB a batch")
+
+# %% [markdown] tags=["solution"]
+# The rest of the peak is what every training run pays: the graph that TensorFlow builds, its threads, and the memory
+# that they keep between steps.
+#
+# ## What else would pass
+#
+# - **`ratio=2`, with a first convolution of stride 2 or a pooling layer right after it.** It costs four times as much
+#   for the pictures, which are still small, and more time.
+# - **A Python generator or a `keras.utils.PyDataset` that opens each file with `draft("RGB", (48, 48))`.** Pillow asks
+#   the JPEG decoder for the small picture as well. It is slower, because Python decodes one scan at a time.
+# - **One array of small bytes.** All {{train_count}} scans at 48 x 48 fit into memory easily, so you can load them
+#   once and call `fit(x, y)`. `fit` copies the array into a tensor; that is fine at this size.
+
 # %% [markdown]
 # ### Memory against accuracy
 #
-# Here is what you have seen, and your own best answer so far. Down and to the right is bad; the goal is the corner
+# Here are the runs of this lab, and your own best answer so far. Down and to the right is bad. The goal is the corner
 # above the floor and left of the budget. The lean answers were scored on validation scans, yours on the hidden ones.
 #
 # When your course grades a class, the same picture with a mark for each learner lies beside `results.csv`, as
@@ -943,9 +691,9 @@ display(SVG(as_svg(SimpleNamespace(**point) for point in points)))
 #
 # - Read a post-mortem in this order: the line, the largest objects, the curve. Then multiply.
 # - The line that dies may be innocent. `next`, `sum` and `fit` ask for what a line above them promised.
-# - One change at a time. Otherwise you do not know what it bought.
-# - A notebook dies in the order of its lines. Repair goes on until it finishes, and then the saving begins.
-# - What you never make needs no memory: the smaller picture out of the decoder, the mean out of the model.
+# - Make one change at a time. Otherwise you do not know how much it bought.
+# - A notebook dies in the order of its lines. Repair it until it finishes, and then begin to save.
+# - The best array is the one you never make: have the decoder return the small picture, and the model return the mean.
 #
 # To remember: {{takeaway}}
 

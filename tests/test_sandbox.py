@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from course_utils import sandbox
+from course_utils import memory, sandbox
 
 
 def held(level: str) -> object:
@@ -75,7 +75,7 @@ def test_a_list_of_pairs_is_weighed_by_its_arrays() -> None:
     assert outcome.status == "out_of_memory"
     assert outcome.live[0]["name"] == "pairs"
     assert "float32 array (96, 96, 3)" in outcome.live[0]["what"]
-    assert "A list keeps all that you append" in outcome.cause
+    assert "A list keeps everything that you append" in outcome.cause
     assert outcome.live[0]["mib"] > 100
 
 
@@ -92,6 +92,40 @@ def test_a_batch_is_weighed_once_and_not_once_a_member() -> None:
     [batch] = [item for item in outcome.live if item["name"] == "batch"]
     assert batch["what"] == "tuple with float32 array (256, 96, 96, 3)"
     assert batch["mib"] == pytest.approx(27, abs=0.1)
+
+
+def test_a_list_of_unequal_arrays_weighs_what_they_weigh() -> None:
+    """Such as a model's weights: one large kernel among many small ones."""
+    outcome = run(
+        """
+        import time
+        import numpy as np
+        kernel = np.ones((1500, 10240), "float32")
+        weights = [kernel, np.ones(1024, "float32"), *(np.ones((3, 3), "float32") for _ in range(6))]
+        many = [np.ones((16, 1024, 1 + index // 1000), "float32") for index in range(1200)]
+        time.sleep(0.3)
+        images = [np.ones((96, 96, 3)) for index in range(100_000)]
+        """
+    )
+    found = {item["name"]: item for item in outcome.live}
+    assert found["weights"]["mib"] == pytest.approx(58.6, abs=0.5)
+    assert found["weights"]["what"] == "list with float32 array (1500, 10240)"
+    assert found["many"]["mib"] == pytest.approx(87.5, rel=0.02)  # weighed by a sample from its whole length
+    assert "list of 1,200 arrays, the largest a float32 array (16, 1024, 2)" in found["many"]["what"]
+
+
+def test_the_same_array_many_times_is_weighed_once() -> None:
+    outcome = run(
+        """
+        import time
+        import numpy as np
+        same = [np.ones((1024, 1024, 20), "uint8")] * 8
+        time.sleep(0.3)
+        images = [np.ones((96, 96, 3)) for index in range(100_000)]
+        """
+    )
+    [same] = [item for item in outcome.live if item["name"] == "same"]
+    assert same["mib"] == pytest.approx(20, abs=0.1)
 
 
 def test_a_warning_is_one_line_without_the_folder_of_packages() -> None:
@@ -450,7 +484,7 @@ def test_graph_functions_find_their_source() -> None:
 @pytest.mark.parametrize(
     ("said", "statuses"),
     [
-        ("""inside._channel.sendall(b"\\xff\\xff\\xff\\xff" + b"x" * 1000)""", ("died", "raised")),
+        ("""inside.channel.sendall(b"\\xff\\xff\\xff\\xff" + b"x" * 1000)""", ("died", "raised")),
         ("""inside.send({"type": "end", "status": ["finished"], "frames": 3, "kinds": 7})""", ("died", "raised")),
         (
             """inside.send({"type": "end", "status": "raised", "frames": [[1]], "reasons": 3, "kinds": [[]]})""",
@@ -471,9 +505,9 @@ def test_a_flood_of_questions_does_not_hold_up_the_watcher(level: str) -> None:
         textwrap.dedent(
             """
             import json, time
-            from course_utils.sandbox import inside
+            from course_utils.sandbox import framing, inside
             body = json.dumps({"type": "exchange"}).encode()
-            inside._channel.sendall((inside.HEADER.pack(len(body)) + body) * 500)
+            inside.channel.sendall((framing.HEADER.pack(len(body)) + body) * 500)
             time.sleep(600)
             """
         ),
@@ -557,7 +591,17 @@ def test_unknown_isolation_is_one_sentence() -> None:
         run("pass", isolation="prison")
 
 
-def test_nothing_is_left_on_the_host() -> None:
-    run("pass", directory=None)
-    groups = [str(path) for path in Path("/sys/fs/cgroup").rglob(f"course-{os.getpid()}-*")]
-    assert groups == []
+@pytest.mark.parametrize("method", [row["method"] for row in memory.describe() if row["available"]])
+def test_nothing_is_left_on_the_host(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever measures it: no file, no open descriptor, no process but the zygote and its child, no control group."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    run("pass", method=method)
+    descriptors = set(os.listdir("/proc/self/fd"))
+    processes = {process.pid for process in psutil.Process().children()}
+    run("import subprocess\nsubprocess.Popen(['sleep', '600'])\nopen('mine', 'w').write('x')", method=method)
+    assert set(os.listdir("/proc/self/fd")) == descriptors
+    assert {process.pid for process in psutil.Process().children()} == processes
+    assert not [process for process in psutil.Process().children(recursive=True) if process.name() == "sleep"]
+    assert list(tmp_path.iterdir()) == []
+    assert [str(path) for path in Path("/sys/fs/cgroup").rglob(f"course-{os.getpid()}-*")] == []

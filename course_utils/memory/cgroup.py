@@ -126,7 +126,7 @@ class CgroupMeter(Meter):
         raise NotImplementedError
 
     def processes(self) -> list[int]:
-        # Opened anew each time: version 1 shows an open file the list of its first reading.
+        # Opened again each time: version 1 shows an open file the list of its first reading.
         return [int(line) for line in (self.folder / "cgroup.procs").read_text().split()]
 
     def too_many_tasks(self) -> bool:
@@ -139,7 +139,7 @@ class CgroupMeter(Meter):
         raise NotImplementedError
 
     def kill(self) -> None:
-        with contextlib.suppress(OSError):  # no one is born while they are being counted
+        with contextlib.suppress(OSError):  # none starts while they are being counted
             ((self._tasks or self.folder) / "pids.max").write_text("0")
         deadline = time.monotonic() + 5
         while (pids := self.processes()) and time.monotonic() < deadline:

@@ -54,7 +54,7 @@ class Meter:
         return False
 
     def kill(self) -> None:
-        """Kill every process of the run."""
+        """Kill every process of the run; does nothing before `attach`."""
         raise NotImplementedError
 
     def close(self) -> None:

@@ -129,7 +129,7 @@ class ProcfsMeter(Meter):
 
     @classmethod
     def probe(cls) -> str:
-        return "" if anonymous_mib(os.getpid()) else "/proc does not tell RssAnon: this is not Linux"
+        return "" if anonymous_mib(os.getpid()) else "/proc does not report RssAnon: this is not Linux"
 
     def attach(self, pid: int) -> None:
         self._root = pid
@@ -138,7 +138,7 @@ class ProcfsMeter(Meter):
         self._baseline = anonymous_mib(pid)
 
     def sample(self) -> Sample:
-        # The last number in loadavg is the newest process or thread on the host: unchanged, no one was born.
+        # The last number in loadavg is the newest process or thread on the host: if it is unchanged, none has started.
         with open("/proc/loadavg", "rb") as file:
             newest = file.read().split()[-1]
         if newest != self._newest:
@@ -156,7 +156,7 @@ class ProcfsMeter(Meter):
         """Return how much of the sum over several processes is pages that they share, in MiB.
 
         What a process allocates is its own, so the figure holds until a process comes or goes, or writes to pages that
-        it shares: it is read anew in the first case at once, for the second now and then, and soon where a process
+        it shares: it is read again in the first case at once, for the second now and then, and soon where a process
         grew in the meantime. None where a process ended while they were being read, since its share had then been
         seen in part.
         """
@@ -183,7 +183,7 @@ class ProcfsMeter(Meter):
 
     def kill(self) -> None:
         deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
+        while self._pids and time.monotonic() < deadline:  # none: nothing was ever attached
             alive = [pid for pid in members(self._root, self._reaper) if _runs(pid)]
             if not alive:
                 return

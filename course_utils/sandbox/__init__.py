@@ -4,16 +4,54 @@
     outcome = sandbox.run("import numpy as np\\nx = np.ones((1000, 1000, 1000))", budget_mib=512)
     print(outcome.status, outcome.where)
 
-A **zygote** imports TensorFlow once and keeps one forked child ready, so a run starts at once. The **owner**, this
-process, watches the child's memory from outside and kills it at the cap. Nothing that the child says is believed about
-its memory.
+How it works
+============
+
+Processes. The **owner** is the process that calls `run`: a notebook, the grader, a terminal. It starts a **zygote**,
+which imports TensorFlow once and keeps one **child** forked and ready, so a run begins at once. The child runs the
+learner's code, and may start processes of its own. Under ``bwrap`` and ``user``, the zygote itself has given up its
+rights before it starts, as `isolation` describes; the child is then the same user as its zygote.
+
+Descriptors. A socket joins owner and zygote. Orders go down it, and the zygote's words come up: ``ready``, ``taken``,
+and the exit code of each child. With each order the owner hands over five descriptors for that run alone:
+  - two pipes, the child's standard output and standard error;
+  - a socket, the run's **channel**: messages as `framing` packs them;
+  - two unnamed files of the owner's: the **dump**, where `faulthandler` prints the line that is running when the owner
+    asks for it with SIGUSR1, and the **state**, where a thread of the child writes down the largest objects alive.
+The files are there because a run that is killed cannot say anything. The child's standard input is empty.
+
+Trust. The owner trusts a zygote until a stranger's code has run below it: under ``bwrap`` and ``user`` each zygote
+serves one run. No one trusts a child. Whatever comes through a run's descriptors goes through `mailbox`, which bounds
+it and checks its types. The child trusts its owner. Under ``process``, the child has the rights of the owner, and the
+zygote serves one run after another: that guards against accidents, not against malice.
+
+Measuring. The owner alone measures, through a meter of `course_utils.memory`: the kernel's counters for a control
+group, or the whole process tree in ``/proc``. The baseline is the child's memory before the code begins. The child's
+own figures (the objects alive, the GPU allocator's peak) only explain, and never decide.
+
+A run, in order:
+  1. `run` checks everything, assigns the processors, and makes an `Order`.
+  2. `watch` opens the meter and the descriptors, takes a zygote, and sends the order to the child that is ready. The
+     child tells the zygote that it took the order, and the zygote tells the owner. If no one confirms, the zygote had
+     died, and another one gets the order: the code has not begun.
+  3. The child sets its limits, its streams and its processors, and sends ``hello``. With that message the kernel
+     itself tells the owner the child's process number. The child waits.
+  4. The owner reads the baseline, attaches the meter, starts the clock and sends ``go``. The code begins.
+  5. Every few milliseconds the owner reads what has come and takes a sample. It kills the run at its cap, at its time
+     limit, when it has too many processes, or when it breaks its channel. Close to the cap it asks for the line often.
+  6. The code ends with a message ``end``, or its process ends without one. In every case the owner now kills what is
+     left of the run, and the zygote reaps it and reports the child's exit code.
+  7. The `Measurement` and the mailbox's `Testimony` go to `course_utils.postmortem`, which makes an `Outcome` of them.
+
+If the owner dies, its socket to the zygote closes: the zygote kills everything below it and leaves.
 """
 
+from course_utils.files import scratch
+from course_utils.postmortem import Outcome, Where
 from course_utils.sandbox.isolation import LEVELS, IsolationUnavailable, environment, strongest, unavailable
 from course_utils.sandbox.launch import start, stop
 from course_utils.sandbox.listener import Listener
-from course_utils.sandbox.outcome import Outcome, Where
-from course_utils.sandbox.watch import run, scratch
+from course_utils.sandbox.run import run
 
 __all__ = [
     "LEVELS",

@@ -1,8 +1,8 @@
-"""The child: one piece of code, run to its end or to its death.
+"""The child: it runs one piece of code, to its end or until it is killed. The owner trusts nothing here.
 
-Nothing here is trusted by the owner. What the child leaves for the post-mortem is written ahead of time, since a killed
-process cannot say anything: `faulthandler` prints the current Python line when the owner sends SIGUSR1, and a thread
-writes down the largest live arrays a few times a second.
+A process that is killed cannot say anything, so the evidence for the post-mortem is written ahead of time:
+`faulthandler` prints the current Python line when the owner sends SIGUSR1, and a thread writes down the largest arrays
+many times a second.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import contextlib
 import ctypes
 import faulthandler
 import io
-import json
 import linecache
 import os
 import re
@@ -27,7 +26,8 @@ import types
 import warnings
 from typing import Any, NoReturn
 
-from course_utils.sandbox import inside, snapshot
+from course_utils.sandbox import framing, inside, snapshot
+from course_utils.sandbox.order import Order
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MADV_POPULATE_WRITE = 23
@@ -69,31 +69,29 @@ def own_inherited_pages() -> None:
 
 
 def main(owner: socket.socket, taken: int) -> NoReturn:
-    """Wait for an order on ``owner``, say so to the pipe ``taken``, carry it out and leave.
+    """Wait for an order on ``owner``, confirm it on the pipe ``taken``, carry it out and leave.
 
     The order's files come with it, by descriptor.
     """
     os.setsid()
     own_inherited_pages()
-    header, descriptors, _, _ = socket.recv_fds(owner, inside.HEADER.size, 5)
+    header, descriptors, _, _ = socket.recv_fds(owner, framing.HEADER.size, 5)
     if not header:
         os._exit(0)
     os.write(taken, b"t")
     os.close(taken)
     stdout, stderr, control, dump, state = descriptors
-    inside.connect(owner)
-    order = json.loads(inside._receive_exactly(inside.HEADER.unpack(header)[0]))
+    order = Order(**framing.receive(owner, header))
     owner.close()
-    inside.connect(socket.socket(fileno=control))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(stdout, 1)
-    os.dup2(stderr, 2)
-    os.close(stdout)
-    os.close(stderr)
+    channel = socket.socket(fileno=control)
+    inside.connect(channel)
+    for descriptor, number in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
     prepare(order, dump)
     inside.send({"type": "hello"})
-    inside.receive()  # the owner watches from here on
-    names = {name for name, _ in order["cells"]}
+    framing.receive(channel)  # the owner watches from here on
+    names = {name for name, _ in order.cells}
     snapshot.start(state, names)
     message = execute(order, names)
     for stream in (sys.stdout, sys.stderr):
@@ -103,7 +101,7 @@ def main(owner: socket.socket, taken: int) -> NoReturn:
     os._exit(message.get("exit_code") or 0)
 
 
-def prepare(order: dict[str, Any], dump: int) -> None:
+def prepare(order: Order, dump: int) -> None:
     """Set limits, streams, devices and the working directory."""
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
@@ -113,22 +111,13 @@ def prepare(order: dict[str, Any], dump: int) -> None:
         hard = resource.getrlimit(limit)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, value))
-    os.environ["TMPDIR"] = tempfile.tempdir = order["directory"]
-    if order["gpu_budget_mib"] is None:
+    os.environ["TMPDIR"] = tempfile.tempdir = order.directory
+    if order.gpu_budget_mib is None:
         # A context on a GPU costs gigabytes of host memory: without a GPU budget the device stays out of sight.
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    processors = sorted(os.sched_getaffinity(0))
-    if len(processors) > 2:
-        # Thread pools and their memory depend on the number of processors; everyone gets Colab's two.
-        first = os.getpid() % (len(processors) - 1)
-        os.sched_setaffinity(0, processors[first : first + 2])
+    os.sched_setaffinity(0, order.processors)
     os.nice(5)  # the watcher must be scheduled first, also when the code starts hundreds of processes
-    os.chdir(order["directory"])
-    if order["uid"] is not None:
-        os.setgroups([])
-        os.setresgid(order["uid"], order["uid"], order["uid"])
-        os.setresuid(order["uid"], order["uid"], order["uid"])
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # a change of user clears the parent-death signal
+    os.chdir(order.directory)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
@@ -136,20 +125,20 @@ def prepare(order: dict[str, Any], dump: int) -> None:
     faulthandler.enable(file=dump, all_threads=False)
     builtins.input = refuse_input
     warnings.formatwarning = warning_line
-    sys.path.insert(0, order["directory"])
-    if order["gpu_budget_mib"] is not None:
-        limit_gpu(order["gpu_budget_mib"])
+    sys.path.insert(0, order.directory)
+    if order.gpu_budget_mib is not None:
+        limit_gpu(order.gpu_budget_mib)
 
 
 def warning_line(message: object, category: type[Warning], path: str, line: int, text: str | None = None) -> str:
-    """A warning on one line: the folder in which packages lie is of no use to the learner."""
+    """Return a warning as one line, without the folder of the packages, which is of no use to the learner."""
     return f"{path.rpartition('site-packages/')[2]}, line {line}: {category.__name__}: {message}\n"
 
 
 def refuse_input(prompt: object = "") -> str:
-    """Stand in for ``input``, which would wait for ever."""
+    """Stand in for ``input``, which would wait forever."""
     raise RuntimeError(
-        "input() cannot be used in a sandboxed cell, since no one can answer it: put the value in the code."
+        "input() cannot be used in a sandboxed cell, where no one can answer: put the value in the code."
     )
 
 
@@ -171,43 +160,36 @@ def gpu_peak_mib() -> float | None:
     return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1024**2
 
 
-def execute(order: dict[str, Any], names: set[str]) -> dict[str, Any]:
+def execute(order: Order, names: set[str]) -> dict[str, Any]:
     """Run the cells, then the epilogue; return how it ended."""
     module = types.ModuleType("__main__")
     module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = module
     try:
-        first, then = order["cells"][: order["quiet"]], order["cells"][order["quiet"] :]
-        if first:
+        if order.quiet:
             with inside.quiet(), contextlib.redirect_stdout(io.StringIO()):
-                for name, source in first:
+                for name, source in order.cells[: order.quiet]:
                     run_cell(name, source, module.__dict__)
-            close_figures()
-        for name, source in then:
+            figures("close", "all")
+        for name, source in order.cells[order.quiet :]:
             run_cell(name, source, module.__dict__)
-        if order["epilogue"]:
-            run_cell(EPILOGUE, order["epilogue"], module.__dict__)
-        show_figures()
+        if order.epilogue:
+            run_cell(EPILOGUE, order.epilogue, module.__dict__)
+        figures("show")
         return {"status": "finished", "gpu_peak_mib": gpu_peak_mib()}
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         return {"status": "died", "exit_code": code, **describe(leaving, names)}
     except BaseException as error:
-        with contextlib.suppress(Exception):  # what was drawn before the error is shown, as in a notebook
-            show_figures()
+        with contextlib.suppress(Exception):  # figures drawn before the error are shown, as in a notebook
+            figures("show")
         return {"status": "raised", **describe(error, names)}
 
 
-def show_figures() -> None:
-    """Show the figures that the code has drawn and not shown."""
+def figures(action: str, *arguments: str) -> None:
+    """Show or close the figures that the code has drawn and not shown: call a function of pyplot, if it was used."""
     if "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].show()
-
-
-def close_figures() -> None:
-    """Forget the figures that the code has drawn and not shown."""
-    if "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].close("all")
+        getattr(sys.modules["matplotlib.pyplot"], action)(*arguments)
 
 
 def run_cell(name: str, source: str, namespace: dict[str, Any]) -> None:
@@ -215,7 +197,8 @@ def run_cell(name: str, source: str, namespace: dict[str, Any]) -> None:
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     tree = ast.parse(source, name)
     last = None
-    if tree.body and isinstance(tree.body[-1], ast.Expr) and name != EPILOGUE and not shown_nothing(source):
+    hidden = name == EPILOGUE or source.rstrip().endswith(";")  # a semicolon hides the last value, as in a notebook
+    if tree.body and isinstance(tree.body[-1], ast.Expr) and not hidden:
         last = ast.Expression(tree.body.pop().value)
     exec(compile(tree, name, "exec", dont_inherit=True), namespace)
     if last is not None:
@@ -224,29 +207,24 @@ def run_cell(name: str, source: str, namespace: dict[str, Any]) -> None:
             print(repr(value))
 
 
-def shown_nothing(source: str) -> bool:
-    """Whether the cell ends in a semicolon, which in a notebook hides the last value."""
-    return source.rstrip().endswith(";")
-
-
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def text_of(error: BaseException) -> str:
-    """The text of an exception, without colours."""
+    """Return the text of an exception, without colors."""
     try:
         return ANSI.sub("", str(error))
     except Exception:
-        return "(the exception's own text could not be made)"
+        return "(the exception has no text: its own __str__ fails)"
 
 
 def own_frames(error: BaseException, names: set[str]) -> list[traceback.FrameSummary]:
-    """The lines of the learner's own that an exception passed through."""
+    """Return the learner's own lines that an exception passed through."""
     return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in names]
 
 
 def reasons(error: BaseException, names: set[str]) -> list[str]:
-    """A line for each exception of the learner's own that led to this one, or that it holds, with its place."""
+    """Return a line, with its place, for each exception from the learner's code that led to this one or is in it."""
     found: list[str] = []
     seen = {id(error)}
     waiting = [error]
@@ -260,7 +238,7 @@ def reasons(error: BaseException, names: set[str]) -> list[str]:
             seen.add(id(other))
             waiting.append(other)
             own = own_frames(other, names)
-            if own:  # what a library caught within itself says nothing to the learner
+            if own:  # an error that a library caught within itself does not concern the learner
                 place = f"{own[-1].filename}, line {own[-1].lineno}"
                 found.append(f"{word} {type(other).__name__}: {text_of(other)[:1000]} ({place})")
     return found
@@ -271,11 +249,9 @@ def describe(error: BaseException, names: set[str]) -> dict[str, Any]:
     frames = own_frames(error, names)
     if isinstance(error, SyntaxError) and error.filename in names:
         frames = [traceback.FrameSummary(error.filename, error.lineno or 1, "<module>", line=error.text or "")]
-    kinds = [kind.__name__ for kind in type(error).__mro__]
-    text = text_of(error)
     return {
-        "kinds": kinds,
-        "text": text[:20000],
+        "kinds": [kind.__name__ for kind in type(error).__mro__],
+        "text": text_of(error)[:20000],
         "reasons": reasons(error, names),
         "frames": [[frame.filename, frame.lineno, frame.name, frame.line or ""] for frame in frames[-20:]],
     }

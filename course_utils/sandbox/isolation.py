@@ -3,27 +3,61 @@
 ``bwrap``    bubblewrap: no network, own process numbers, nothing of the host's files but the interpreter, no write
              outside the run's own directory; the data that the hidden images are drawn from is out of sight.
 ``user``     another user id: no write to what belongs to others, no signal to the grader. Needs root.
-``process``  a process of its own: keeps accidents apart, not malice. For one's own machine.
+``process``  a process of its own: guards against accidents, not against malice. For one's own machine.
+
+Who starts whom, and with which rights, at the first two levels, where a stranger's code is graded:
+
+    owner               the grader: root, or an ordinary user
+      unprivileged.py   only where the owner is root: arranges what can be reached, then gives up root for good
+      bwrap             only at ``bwrap``: makes the namespaces, without root and without any capability
+      zygote            imports TensorFlow
+        child           the run
+
+The owner starts `unprivileged.py`, which becomes bubblewrap, which starts the zygote, which forks the child. Rights
+only get fewer on the way. The user id is a fresh one for every zygote: no process and no entry of the password file has
+it. No capability is left, and ``no_new_privs`` keeps a run from getting one; at ``bwrap`` it cannot make a user
+namespace either. A zygote of these levels serves one run.
+
+Nobody trusts a process further down. The child and its zygote are the same user. The child cannot write to the zygote's
+memory, since the zygote is not dumpable, but it can kill or stop it; the run has then died. So the owner does not rely
+on the zygote: when the run is over, it kills every process that is left of the user id. A run's HOME is a folder of its
+own, which is removed with it: nothing that a run leaves there is executed in another run.
+
+Every zygote runs as ``python -P -s``: it takes no module from the working directory or from the user's own packages.
+``-I`` would do the same, but it also ignores ``PYTHONHASHSEED``, and then memory differs between two runs.
+
+At ``user`` a run sees the network, the other processes, and every file that all users of this host may read. Where root
+may not make mounts, as in most containers, it also shares ``/tmp`` and ``/dev/shm`` with them, and only the kernel's
+own file modes keep it from writing to ``/proc/sys``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import grp
 import importlib.util
+import json
 import os
+import pwd
+import secrets
 import shutil
+import signal
+import site
+import socket
 import subprocess
 import sys
 import sysconfig
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import platformdirs
+from course_utils.files import cache_folder, scratch
+from course_utils.sandbox.claims import claim
 
 LEVELS = ("bwrap", "user", "process")
 NOBODY = 65534
 TEMPORARY_BYTES = 256 * 1024 * 1024
+PYTHON = (sys.executable, "-P", "-s")
 SANDBOX_ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -45,25 +79,109 @@ class IsolationUnavailable(Exception):
     """This host cannot hold the isolation level that was asked for; the message says why."""
 
 
-def environment(level: str) -> dict[str, str]:
+def environment(home: Path | None) -> dict[str, str]:
     """Return the environment of a sandbox: the same everywhere, so that a figure here is a figure there.
 
-    Colab preloads another memory allocator into its notebooks; it is left out, for the same reason.
+    ``home`` is the run's own home, None for the user's. Colab preloads another memory allocator into its notebooks; it
+    is left out, for the same reason.
     """
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    home = "/tmp"
-    if level == "process":
-        home = os.environ.get("HOME", home)
+    packages = [str(Path(__file__).resolve().parents[2]), passed_on.get("PYTHONPATH", "")]
+    if home is None:
+        own = {"HOME": os.environ.get("HOME", "/tmp"), "MPLCONFIGDIR": str(font_cache())}
+        if site.ENABLE_USER_SITE:  # the packages that are installed there, without what runs by itself
+            packages.append(site.getusersitepackages())
     else:
+        own = {"HOME": str(home), "MPLCONFIGDIR": str(home / "matplotlib"), "PYTHONNOUSERSITE": "1"}
         passed_on.pop("COURSE_UTILS_CACHE", None)
-    package_parent = str(Path(__file__).resolve().parents[2])
-    passed_on["PYTHONPATH"] = os.pathsep.join(filter(None, [package_parent, passed_on.get("PYTHONPATH")]))
-    return SANDBOX_ENVIRONMENT | passed_on | {"HOME": home, "MPLCONFIGDIR": str(font_cache())}
+    return SANDBOX_ENVIRONMENT | passed_on | own | {"PYTHONPATH": os.pathsep.join(filter(None, packages))}
 
 
 def font_cache() -> Path:
-    """Return matplotlib's folder for sandboxes: shared, or each new zygote would spend seconds listing fonts."""
-    return Path(platformdirs.user_cache_dir("course-utils")) / "matplotlib"
+    """Return matplotlib's folder for sandboxes: without it each new zygote would spend seconds listing fonts."""
+    return cache_folder() / "matplotlib"
+
+
+@contextlib.contextmanager
+def confined(level: str, directory: Path, readable: Sequence[Path] = ()) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Prepare one zygote's place at a level: yield what its command begins with, and its environment.
+
+    The zygote can read the folders ``readable`` and write to ``directory``. At the end of the block every process that
+    the place has left is killed, and its home is removed. Raises OSError.
+    """
+    if level == "process":
+        yield [], environment(None)
+        return
+    with contextlib.ExitStack() as stack:
+        home = stack.enter_context(scratch("home-"))
+        if font_cache().is_dir():  # a copy, since a run may write to its own
+            shutil.copytree(font_cache(), home / "matplotlib")
+        command = bwrap_command(directory, home, readable) if level == "bwrap" else []
+        if os.geteuid() == 0:
+            uid, held = unused_uid()
+            stack.enter_context(held)
+            stack.callback(kill_user, uid)
+            for path in (directory, home, *home.rglob("*")):
+                os.chown(path, uid, uid, follow_symlinks=False)
+            command = unprivileged_command(uid, level, directory, home, readable) + command
+        yield command, environment(home)
+
+
+def unprivileged_command(uid: int, level: str, directory: Path, home: Path, readable: Sequence[Path]) -> list[str]:
+    """Return the command line that gives up root's rights; the program to start has to follow it."""
+    read = {*interpreter_folders(), Path(sys.prefix), Path(sys.base_prefix), package_folder(), *readable}
+    needed = [(str(path), False) for path in read] + [(str(path), True) for path in (directory, home)]
+    shared = ("/tmp", "/var/tmp", "/dev/shm") if level == "user" else ()
+    plan = {
+        "uid": uid,
+        "needed": needed,
+        "scratch": {folder: TEMPORARY_BYTES for folder in shared if os.path.isdir(folder)},
+        "folder": str(directory),
+    }
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("unprivileged.py")), json.dumps(plan)]
+
+
+def unused_uid() -> tuple[int, socket.socket]:
+    """Return a number that is no user, no group and no process's, and the claim that keeps it from other owners."""
+    with open("/proc/self/uid_map") as file:
+        ranges = [tuple(map(int, line.split())) for line in file]
+    first, _, length = max(ranges, key=lambda numbers: numbers[2])
+    end = min(first + length, 2**31)  # far above the numbers that systems and containers give away
+    while True:
+        uid = end - 1 - secrets.randbelow(min(length // 2, 2**24))
+        with contextlib.suppress(KeyError):
+            pwd.getpwuid(uid)
+            continue
+        with contextlib.suppress(KeyError):
+            grp.getgrgid(uid)
+            continue
+        if not processes_of(uid) and (held := claim(f"user/{uid}")):
+            return uid, held
+
+
+def processes_of(uid: int) -> list[int]:
+    """Return the processes of a user that are not zombies, whatever they call themselves."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/status", "rb") as file:
+            fields = dict(line.partition(b":")[::2] for line in file)
+            if fields[b"State"].split()[0] not in (b"Z", b"X") and int(fields[b"Uid"].split()[0]) == uid:
+                found.append(int(name))
+    return found
+
+
+def kill_user(uid: int) -> None:
+    """Kill every process of a user that exists for one run alone."""
+    while pids := processes_of(uid):
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that they start no others meanwhile
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+
+def package_folder() -> Path:
+    """Return the folder of this package."""
+    return Path(__file__).resolve().parents[1]
 
 
 def interpreter_folders() -> list[Path]:
@@ -77,16 +195,16 @@ def interpreter_folders() -> list[Path]:
     return [path for path in dict.fromkeys(folders) if path != Path("/") and not path.is_relative_to("/usr")]
 
 
-def bwrap_command(directory: Path, readable: Sequence[Path]) -> list[str]:
-    """Return the bubblewrap command line that puts a zygote into a sandbox."""
-    package = Path(__file__).resolve().parents[1]
+def bwrap_command(directory: Path, home: Path, readable: Sequence[Path]) -> list[str]:
+    """Return the bubblewrap command line that puts a zygote into a sandbox. No folder in memory is without a limit."""
+    package = package_folder()
     command = ["bwrap", "--unshare-all", "--uid", str(NOBODY), "--gid", str(NOBODY), "--die-with-parent"]
     # No user namespaces within: in one of its own a run could mount its control group, and lift its limits.
     command += ["--unshare-user", "--disable-userns"]
     # Else bubblewrap's own process would be number 1, which a run could write to: it is the same user.
     command += ["--as-pid-1"]
     command += ["--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"]
-    command += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
+    command += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"]
     for name in ("bin", "lib", "lib32", "lib64", "sbin"):
         path = Path("/") / name
         if path.is_symlink():
@@ -110,15 +228,16 @@ def bwrap_command(directory: Path, readable: Sequence[Path]) -> list[str]:
     # A virtual environment may be reached by a link that is not there inside.
     command += ["--ro-bind", sys.prefix, sys.prefix]
     command += ["--ro-bind", str(package), str(package)]
-    command += ["--tmpfs", str(package / "grading")]
+    command += ["--tmpfs", str(package / "grading"), "--remount-ro", str(package / "grading")]
     if scikit_learn := importlib.util.find_spec("sklearn"):
         digits = Path(str(scikit_learn.origin)).parent / "datasets" / "data" / "digits.csv.gz"
         if digits.exists():
             command += ["--ro-bind", "/dev/null", str(digits)]
     for folder in readable:
         command += ["--ro-bind", str(folder), str(folder)]
-    command += ["--ro-bind-try", str(font_cache()), str(font_cache())]
-    return [*command, "--bind", str(directory), str(directory), "--chdir", str(directory)]
+    for folder in (directory, home):
+        command += ["--bind", str(folder), str(folder)]
+    return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(directory)]
 
 
 @functools.cache
@@ -128,28 +247,23 @@ def unavailable(level: str) -> str:
         return f"There is no isolation level {level!r}; choose one of: auto, {', '.join(LEVELS)}."
     if level == "process":
         return ""
-    probe = [sys.executable, "-c", "import numpy, course_utils"]
-    variables = environment(level)
-    if level == "bwrap":
-        if not shutil.which("bwrap"):
-            return "bubblewrap is not installed: on Debian or Ubuntu, `apt-get install bubblewrap`."
-        with tempfile.TemporaryDirectory() as scratch:
-            command = bwrap_command(Path(scratch), []) + probe
-            tried = subprocess.run(command, capture_output=True, text=True, env=variables)
-        if "--disable-userns" in tried.stderr:
-            return "bubblewrap is older than 0.8, and cannot keep a run from making user namespaces of its own."
-        return "" if tried.returncode == 0 else f"bubblewrap does not work here: {_last_line(tried.stderr)}"
-    if os.geteuid() != 0:
+    if level == "bwrap" and not shutil.which("bwrap"):
+        return "bubblewrap is not installed: on Debian or Ubuntu, `apt-get install bubblewrap`."
+    if level == "user" and os.geteuid() != 0:
         return "changing to another user needs root."
-    other = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    try:
-        tried = subprocess.run(probe, capture_output=True, text=True, env=variables, cwd="/", **other)
-    except OSError as error:
-        return f"another user cannot run this Python: {error}"
-    return "" if tried.returncode == 0 else f"another user cannot run this Python: {_last_line(tried.stderr)}"
+    with scratch("probe-") as directory, confined(level, directory) as (command, variables):
+        command += [*PYTHON, "-c", "import numpy, course_utils"]
+        tried = subprocess.run(command, capture_output=True, text=True, env=variables, cwd="/")
+    if tried.returncode == 0:
+        return ""
+    if "--disable-userns" in tried.stderr:
+        return "bubblewrap is older than 0.8, and cannot keep a run from making user namespaces of its own."
+    failed = "bubblewrap does not work here" if level == "bwrap" else "another user cannot run this Python"
+    return f"{failed}: {last_line(tried.stderr)}"
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """Return the last line of an error text, which says why."""
     return (text.strip().splitlines() or ["no reason given"])[-1]
 
 

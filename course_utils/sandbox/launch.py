@@ -4,63 +4,64 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import os
 import re
 import select
 import signal
 import socket
 import subprocess
-import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from course_utils.sandbox import inside, isolation
+from course_utils.sandbox import framing, isolation
 
 START_LIMIT = 180
 TAKE_LIMIT = 30
 
 
 class ZygoteLost(Exception):
-    """The zygote is gone before it took the order."""
+    """The zygote is gone before the run began."""
 
 
 class Zygote:
-    """A zygote process. ``directory`` and ``readable`` are what a ``bwrap`` zygote can see of the host's files."""
+    """A zygote process. Where its level closes other files, it can read ``readable`` and write to ``directory``."""
 
-    def __init__(self, level: str, directory: Path | None = None, readable: Sequence[Path] = ()) -> None:
+    def __init__(self, level: str, directory: Path = Path("/"), readable: Sequence[Path] = ()) -> None:
         self.level = level
         self.owner = os.getpid()
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", "course_utils.sandbox.zygote", str(theirs.fileno())]
-            if level == "bwrap":
-                assert directory is not None
-                command = isolation.bwrap_command(directory, readable) + command
-            self._process = subprocess.Popen(
-                command,
-                pass_fds=[theirs.fileno()],
-                env=isolation.environment(level),
-                cwd=directory or "/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
         self._lines = b""
         self._ready = False
+        self._place = contextlib.ExitStack()
+        self._socket, theirs = socket.socketpair()
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(self._place.close)
+            # A file and not a pipe: nobody reads it while the zygote lives.
+            self._complaints = self._place.enter_context(tempfile.TemporaryFile())
+            command, variables = self._place.enter_context(isolation.confined(level, directory, readable))
+            self._process = subprocess.Popen(
+                [*command, *isolation.PYTHON, "-m", "course_utils.sandbox.zygote", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=variables,
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._complaints,
+                start_new_session=True,
+            )
+            undo.pop_all()
 
     def wait_until_ready(self) -> None:
         """Wait until TensorFlow is imported; raises `ZygoteLost` with the reason where it cannot be."""
         if self._ready:
             return
         if self._read_line(START_LIMIT) != "ready":
-            error = b""
             self._process.kill()
-            if self._process.stderr:
-                error = self._process.stderr.read()[-2000:]
-            reason = (error.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
+            self._process.wait()
+            size = self._complaints.seek(0, os.SEEK_END)
+            self._complaints.seek(max(0, size - 2000))
+            reason = isolation.last_line(self._complaints.read().decode(errors="replace"))
             raise ZygoteLost(f"The sandbox could not start: {reason}")
         self._ready = True
 
@@ -69,10 +70,10 @@ class Zygote:
         self.wait_until_ready()
         if self._process.poll() is not None:
             raise ZygoteLost("The sandbox's zygote has died.")
-        body = json.dumps(order).encode()
+        message = framing.pack(order)
         try:
-            socket.send_fds(self._socket, [inside.HEADER.pack(len(body))], list(descriptors))
-            self._socket.sendall(body)
+            socket.send_fds(self._socket, [message[: framing.HEADER.size]], list(descriptors))
+            self._socket.sendall(message[framing.HEADER.size :])
         except OSError as error:
             raise ZygoteLost("The sandbox's zygote has died.") from error
         if self._read_line(TAKE_LIMIT) != "taken":
@@ -80,6 +81,8 @@ class Zygote:
 
     def exit_code(self, timeout: float) -> int | None:
         """Wait for the end of the child: its exit code, minus the signal's number, or None if no one knows."""
+        if self._socket.fileno() < 0:  # closed
+            return None
         line = self._read_line(timeout)
         return int(line) if re.fullmatch(r"-?[0-9]{1,3}", line) else None
 
@@ -102,21 +105,22 @@ class Zygote:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """Hang up; the zygote then kills what it started and leaves."""
+        """Hang up; the zygote then kills what it started and leaves. What a run has left of its user is killed too."""
         self._socket.close()
         if self.owner != os.getpid():
             return
         if not self._ready:  # still importing, so it would not notice for many seconds
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill()
             self._process.wait()
-        if self._process.stderr:
-            self._process.stderr.close()
+        self._place.close()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 _idle: list[Zygote] = []

@@ -7,24 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 
-def _nothing(*arguments: Any) -> None:
-    pass
-
-
-def _no_answer(question: dict[str, Any]) -> dict[str, Any]:
-    return {}
-
-
 @dataclass(frozen=True)
 class Listener:
     """What to call while a run goes on. Each call holds up the watching, so it must be short."""
 
-    output: Callable[[str, str], None] = _nothing
+    output: Callable[[str, str], None] = lambda *arguments: None
     """Given "stdout" or "stderr", and the text that the run wrote."""
-    sample: Callable[[float, float], None] = _nothing
+    sample: Callable[[float, float], None] = lambda *arguments: None
     """Given the seconds since the start, and the MiB above the baseline."""
-    figure: Callable[[bytes], None] = _nothing
+    figure: Callable[[bytes], None] = lambda *arguments: None
     """Given a figure that the run has shown, as PNG."""
-    answer: Callable[[dict[str, Any]], dict[str, Any]] = _no_answer
+    answer: Callable[[dict[str, Any]], dict[str, Any]] = lambda question: {}
     """Answers `course_utils.sandbox.inside.exchange`. The question also has, as ``processor_seconds``, the processor
     time that the run has taken so far."""

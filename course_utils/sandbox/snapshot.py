@@ -1,6 +1,6 @@
-"""Write down, a few times a second, which of the learner's objects are the largest.
+"""Write down, many times a second, which of the learner's objects are the largest.
 
-Read after a death. A run that is killed inside one long C call leaves the picture from before that call.
+The owner reads it when the run is over. A run that is killed inside one long C call leaves the picture from before it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import os
 import sys
 import threading
 import time
-from types import FrameType
 from typing import Any
 
 INTERVAL = 0.05
 FIRST_INTERVAL = 0.005  # a run that dies at once leaves a picture too
 LARGEST = 5
 SMALLEST_MIB = 1.0
+MOST_MEMBERS = 400
+MOST_PARTS = 8
 MIB = 1024 * 1024
 
 
@@ -30,9 +31,9 @@ def start(descriptor: int, names: set[str]) -> None:
         started = time.monotonic()
         while True:
             time.sleep(INTERVAL if time.monotonic() - started > INTERVAL else FIRST_INTERVAL)
-            text = json.dumps(take(main_thread, names)).encode()
-            if text != last:
-                with contextlib.suppress(OSError):  # a full disk costs the picture, not the run
+            with contextlib.suppress(Exception):  # a full disk, or an odd object, costs the picture and not the run
+                text = json.dumps(take(main_thread, names)).encode()
+                if text != last:
                     os.pwrite(descriptor, text.ljust(max(len(text), len(last))), 0)
                     last = text
 
@@ -40,19 +41,15 @@ def start(descriptor: int, names: set[str]) -> None:
 
 
 def take(thread: int, names: set[str]) -> dict[str, Any]:
-    """Return the learner's current line in a thread, and the largest objects in sight of it."""
-    frame: FrameType | None = sys._current_frames().get(thread)
+    """Return the learner's current line, in ``thread`` first, and the largest objects in sight of any thread."""
+    frames = sys._current_frames()
     where = None
     found: dict[int, dict[str, Any]] = {}
-    while frame is not None:
-        if frame.f_code.co_filename in names:
-            if where is None:
-                where = [frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name]
-            weigh(frame.f_locals, found)
-        frame = frame.f_back
-    for other, frame in sys._current_frames().items():  # a worker thread, or a generator that TensorFlow calls
-        while other != thread and frame is not None:
+    # The other threads are workers, or a generator that TensorFlow calls.
+    for frame in (frames.pop(thread, None), *frames.values()):
+        while frame is not None:
             if frame.f_code.co_filename in names:
+                where = where or [frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name]
                 weigh(frame.f_locals, found)
             frame = frame.f_back
     weigh(vars(sys.modules["__main__"]), found)
@@ -84,29 +81,55 @@ def parts(name: str, value: Any) -> dict[str, Any]:
 
 
 def size_of(value: Any) -> tuple[str, int] | None:
-    """Return a description and the bytes of an array, a tensor, a list of arrays or of pairs with one, or a batch."""
-    if type(value) in (list, tuple) and value:
-        pairs = type(value[0]) in (list, tuple)
-        members = value[0][:4] if pairs else value[:4]
-        arrays = [size for member in members if type(member) not in (list, tuple) and (size := size_of(member))]
-        if not arrays:
-            return None
-        largest = max(arrays, key=lambda size: size[1])
-        if not pairs and len(value) == len(members) and len(set(arrays)) > 1:  # a batch: pictures and their labels
-            return f"{type(value).__name__} with {largest[0]}", sum(size for _, size in arrays)
-        return f"{type(value).__name__} of {len(value):,} x {largest[0]}", largest[1] * len(value)
-    kind = type(value)
-    if kind.__module__.split(".")[0] not in ("numpy", "tensorflow") or not hasattr(value, "shape"):
+    """Return a description and the bytes of an array, a tensor, or a list of arrays or of tuples with arrays.
+
+    Up to `MOST_MEMBERS` members of a list are weighed, each object once. In a longer list these are spread over its
+    whole length, and the rest is taken to weigh as much. A list that is being changed is only ever seen in part.
+    """
+    if type(value) not in (list, tuple):
+        size = bytes_of(value)
+        return None if size is None else (description(value), size)
+    members = value[:: max(1, -(-len(value) // MOST_MEMBERS))]
+    heaviest = []  # of each member its largest array, which is mostly the member itself
+    seen = set()
+    total = most = 0
+    for member in members:
+        largest_size, largest = 0, None
+        for part in member[:MOST_PARTS] if type(member) in (list, tuple) else (member,):
+            if id(part) not in seen and (size := bytes_of(part)):
+                seen.add(id(part))
+                total += size
+                if size > largest_size:
+                    largest_size, largest = size, part
+        if largest is not None:
+            heaviest.append(largest)
+            if largest_size > most:
+                most, name = largest_size, description(largest)
+    if not heaviest:
         return None
-    if kind.__name__ == "memmap":
-        return None  # its pages belong to a file, which does not count
+    kind, count = type(value).__name__, len(value)
+    if len({(part.dtype, len(part.shape)) for part in heaviest}) > 1:  # such as a batch, or a model's weights
+        what = f"{kind} with {name}"
+    elif len({tuple(part.shape) for part in heaviest}) > 1:
+        what = f"{kind} of {count:,} arrays, the largest a {name}"
+    else:
+        what = f"{kind} of {count:,} x {name}"
+    return what, total * count // len(members)
+
+
+def bytes_of(value: Any) -> int | None:
+    """Return the size of an array or a tensor; None for anything else, and where its shape is not known."""
+    module = type(value).__module__.partition(".")[0]
+    if module == "numpy" and type(value).__name__ != "memmap":  # whose pages belong to a file, which does not count
+        return getattr(value, "nbytes", None) if getattr(value, "shape", ()) else None
+    if module != "tensorflow":
+        return None
     try:
-        shape = tuple(int(length) for length in value.shape)
-        item = value.dtype.itemsize if kind.__module__.startswith("numpy") else value.dtype.size
-        name = getattr(value.dtype, "name", str(value.dtype))
-    except Exception:  # a symbolic tensor, whose shape is not known
+        return value.shape.num_elements() * value.dtype.size if value.shape.rank else None
+    except Exception:  # not a tensor, or a symbolic one
         return None
-    count = 1
-    for length in shape:
-        count *= length
-    return f"{name} array {shape}", count * item
+
+
+def description(value: Any) -> str:
+    """Describe an array or a tensor in a few words."""
+    return f"{getattr(value.dtype, 'name', value.dtype)} array {tuple(int(length) for length in value.shape)}"

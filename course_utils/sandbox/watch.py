@@ -1,270 +1,201 @@
-"""The owner's side of a run: start it, watch its memory, kill it at the cap, collect what it leaves."""
+"""The owner's side of a run: start it, measure its memory, kill it at its limits, collect what it leaves."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
+import dataclasses
 import os
-import re
 import select
 import signal
 import socket
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from course_utils import memory
-from course_utils.sandbox import evidence, launch
-from course_utils.sandbox.isolation import resolve
+from course_utils.postmortem import Measurement, Testimony
+from course_utils.sandbox import framing, launch
 from course_utils.sandbox.listener import Listener
-from course_utils.sandbox.outcome import Outcome
+from course_utils.sandbox.mailbox import Mailbox
+from course_utils.sandbox.order import Order
 
-Cells = str | Sequence[tuple[str, str]]
+GREETING_LIMIT = 30
 DUMP_PAUSE = 0.01
 NEAR_CAP = 0.8
 SAMPLE_PAUSE = 0.1
 TRACE_PAUSE = 0.02
-FIRST_USER_ID = 200_000  # above every ordinary user
-_runs = itertools.count()
+MOST_POINTS = 4000
+CHUNK = 1 << 16  # read at a time, so that no flood of messages or output keeps the watch from looking at the memory
+LAST_CHUNKS = 8  # more than a channel's buffer holds
 
 
-def run(
-    code: Cells,
-    *,
-    budget_mib: float,
-    cap_mib: float | None = None,
-    time_limit: float = 60,
-    isolation: str = "process",
-    gpu_budget_mib: float | None = None,
-    epilogue: str = "",
-    readable: Sequence[Path] = (),
-    directory: Path | None = None,
-    method: str | None = None,
-    before: Sequence[tuple[str, str]] = (),
-    listener: Listener = Listener(),  # noqa: B008
-) -> Outcome:
-    """Run ``code`` in a sandbox and return its `Outcome`; whatever the code does, this returns.
+def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
+    """Carry out an order; return what was measured from outside, and what the run said.
 
-    ``code`` is a source text, or ``(cell name, source)`` pairs that run in one namespace in their order. The run is
-    killed when it needs more than ``cap_mib`` (default: ``budget_mib``) above its baseline, or more than
-    ``time_limit`` seconds. ``epilogue`` runs after it in the same namespace and is never shown as the learner's.
-    ``readable`` folders are visible inside. ``directory`` is the working directory, by default a temporary one that
-    is removed afterwards. The cells ``before`` run first, in the same namespace; their memory counts, and what they
-    print, draw and report is not shown. ``listener`` is told while it runs.
-
-    Raises `IsolationUnavailable`, `course_utils.memory.MeterUnavailable` and ValueError, with a sentence, before
-    anything runs. A KeyboardInterrupt ends the run and is raised again.
+    Raises `ZygoteLost` where the run has not begun, and `MeterUnavailable`. Nothing of the run is left afterwards.
     """
-    if budget_mib <= 0 or time_limit <= 0:
-        raise ValueError("A sandbox needs a budget in MiB and a time limit in seconds, both above 0.")
-    cells = [("cell", code)] if isinstance(code, str) else list(code)
-    cells = [(safe_name(name), source) for name, source in [*before, *cells]]
-    level = resolve(isolation)
-    # mkdtemp and not TemporaryDirectory: the learner's files may be unreadable, which must not break the clean-up.
-    folder = Path(directory or tempfile.mkdtemp(prefix="sandbox-")).resolve()
-    paths = [Path(path).resolve() for path in readable]
-    try:
-        for attempt in (1, 2):
-            watched = Run(cells, budget_mib, cap_mib or budget_mib, time_limit, level, method, folder)
-            watched.listen(listener)
-            try:
-                return watched.carry_out(epilogue, gpu_budget_mib, paths, len(before))
-            except launch.ZygoteLost:  # it died since its last run, and this one has not begun
-                if attempt == 2:
-                    raise
-        raise AssertionError
-    finally:
-        if directory is None:
-            remove(folder)
+    mailbox = Mailbox(order.cells, listener)
+    with contextlib.ExitStack() as cleanup:
+        meter = memory.open_meter(order.method, order.cap_mib)
+        cleanup.callback(meter.close)
+        channel, theirs = socket.socketpair()
+        cleanup.callback(channel.close)
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        pipes = {"stdout": os.pipe(), "stderr": os.pipe()}
+        streams = {read_end: stream for stream, (read_end, _) in pipes.items()}
+        for read_end in streams:
+            cleanup.callback(os.close, read_end)
+        dump = cleanup.enter_context(tempfile.TemporaryFile("a+b", buffering=0))
+        state = cleanup.enter_context(tempfile.TemporaryFile("w+b", buffering=0))
+        handed = [*(write_end for _, write_end in pipes.values()), theirs.fileno(), dump.fileno(), state.fileno()]
+        zygote = launch.take(order.isolation, Path(order.directory), [Path(path) for path in order.readable])
+        try:
+            zygote.send(dataclasses.asdict(order), handed)
+        except BaseException:
+            zygote.close()
+            raise
+        finally:
+            theirs.close()
+            for _, write_end in pipes.values():
+                os.close(write_end)
+        try:
+            pid = greet(channel)
+            measurement = Measurement(order, meter.interval * 1000, memory.anonymous_mib(pid))
+            meter.attach(pid)
+            ended = os.pidfd_open(pid)  # without it, processes that the child leaves could pretend that it goes on
+            cleanup.callback(os.close, ended)
+            Watcher(measurement, meter, mailbox, pid, dump).follow(channel, streams, ended)
+        except launch.ZygoteLost:  # its child is of no use, and neither is it
+            zygote.close()
+            raise
+        finally:
+            # Also on an interrupt: nothing of the run is left when this returns.
+            meter.kill()
+            exit_code = zygote.exit_code(10)
+            launch.give_back(zygote)
+        drain(streams, mailbox)
+        measurement.exit_code = exit_code
+        measurement.killed_by_kernel, measurement.too_many_tasks = meter.killed_by_kernel(), meter.too_many_tasks()
+        dumped, written = os.pread(dump.fileno(), 1 << 20, 0), os.pread(state.fileno(), 1 << 16, 0)
+        return measurement, mailbox.close(dumped, written)
 
 
-@contextlib.contextmanager
-def scratch(prefix: str) -> Iterator[Path]:
-    """A temporary folder for a run, removed afterwards whatever the run has made of it."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
-    try:
-        yield folder
-    finally:
-        remove(folder)
+def greet(channel: socket.socket) -> int:
+    """Wait for the child's first word; return its process number as this host sees it, which the kernel tells."""
+    if select.select([channel], [], [], GREETING_LIMIT)[0]:
+        _, ancillary, _, _ = channel.recvmsg(CHUNK, socket.CMSG_SPACE(12))
+        for level, kind, content in ancillary:
+            pid = int.from_bytes(content[:4], "little")
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and pid:
+                channel.setblocking(False)
+                return pid
+    raise launch.ZygoteLost("The sandbox's child did not begin: start the run again.")
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder that a run has written: too deep for shutil.rmtree, or closed, must not break the clean-up."""
-    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
-        if not os.path.lexists(folder):
-            return
-        subprocess.run([*command, "--", str(folder)], stderr=subprocess.DEVNULL, check=False)
+def drain(streams: dict[int, str], mailbox: Mailbox) -> None:
+    """Read what a dead run left in its pipes."""
+    for descriptor, stream in streams.items():
+        os.set_blocking(descriptor, False)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(64):
+                mailbox.take_output(stream, os.read(descriptor, CHUNK))
 
 
-def safe_name(name: str) -> str:
-    """Return a cell's name as it can stand in a traceback that `faulthandler` prints: short and in ASCII."""
-    return re.sub(r"[^ -~]|[\"\\]", "?", name)[:100] or "cell"
+class Watcher:
+    """Samples, listens and decides, until the run has ended or has to be killed."""
 
-
-class Run:
-    """One run. The life of it is `carry_out`; everything else is a step of that."""
-
-    def __init__(
-        self,
-        cells: list[tuple[str, str]],
-        budget_mib: float,
-        cap_mib: float,
-        time_limit: float,
-        level: str,
-        method: str | None,
-        folder: Path,
-    ) -> None:
-        self.cells, self.budget_mib, self.cap_mib, self.time_limit = cells, budget_mib, cap_mib, time_limit
-        self.level, self.folder = level, folder
-        self.method = method or memory.choose()
-        self.interval = memory.METHODS[self.method].interval if self.method in memory.METHODS else 0
-        self.evidence = evidence.Evidence(cells)
-        self.peak_mib = self.baseline_mib = self.seconds = 0.0
-        self.trace: list[tuple[float, float]] = []
-        self.killed_for = ""
+    def __init__(self, measured: Measurement, meter: memory.Meter, mailbox: Mailbox, pid: int, dump: IO[bytes]) -> None:
+        self.measured, self.meter, self.mailbox, self.pid, self.dump = measured, meter, mailbox, pid, dump
         self._dumped_at = (-1.0, 0.0)
         self._sampled_at = -1.0
+        # Before the word to go: the code may be done before this process runs again.
+        self._started = time.monotonic()
 
-    def listen(self, listener: Listener) -> None:
-        """Set whom to tell while it runs."""
-        self.listener = self.evidence.listener = listener
-
-    def carry_out(self, epilogue: str, gpu_budget_mib: float | None, readable: Sequence[Path], quiet: int) -> Outcome:
-        """Run the cells and return what became of them."""
-        order = {
-            "cells": self.cells,
-            "quiet": quiet,
-            "epilogue": epilogue,
-            "directory": str(self.folder),
-            "gpu_budget_mib": gpu_budget_mib,
-            "uid": None,
-        }
-        if self.level == "user":
-            order["uid"] = FIRST_USER_ID + os.getpid() % 500 * 64 + next(_runs) % 64
-            os.chown(self.folder, order["uid"], order["uid"])
-        with contextlib.ExitStack() as cleanup:
-            meter = memory.open_meter(self.method, self.cap_mib)
-            cleanup.callback(meter.close)
-            ours, theirs = socket.socketpair()
-            cleanup.callback(ours.close)
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            pipes = [os.pipe(), os.pipe()]
-            for read_end, _ in pipes:
-                cleanup.callback(os.close, read_end)
-            dump = cleanup.enter_context(tempfile.TemporaryFile("a+b", buffering=0))
-            state = cleanup.enter_context(tempfile.TemporaryFile("w+b", buffering=0))
-            descriptors = [pipes[0][1], pipes[1][1], theirs.fileno(), dump.fileno(), state.fileno()]
-            zygote = launch.take(self.level, self.folder, readable)
-            try:
-                zygote.send(order, descriptors)
-            except BaseException:
-                zygote.close()
-                raise
-            finally:
-                theirs.close()
-                for _, write_end in pipes:
-                    os.close(write_end)
-            try:
-                self._watch(meter, ours, [pipes[0][0], pipes[1][0]], dump)
-            finally:
-                # Also on an interrupt: nothing of the run is left when this returns.
-                meter.kill()
-                exit_code = zygote.exit_code(10)
-                launch.give_back(zygote)
-            self.evidence.drain(pipes[0][0], pipes[1][0])
-            self.evidence.exit_code = exit_code
-            self.evidence.killed_by_kernel = meter.killed_by_kernel()
-            self.evidence.too_many_tasks = meter.too_many_tasks()
-            self.evidence.read_dump(dump)
-            self.evidence.read_state(state)
-        return self.evidence.outcome(self)
-
-    def _watch(
-        self,
-        meter: memory.Meter,
-        control: socket.socket,
-        pipes: list[int],
-        dump: tempfile._TemporaryFileWrapper,
-    ) -> None:
-        """Sample, listen and decide, until the child has ended or has to be killed."""
-        pid = self._greet(control)
-        if pid is None:
-            raise launch.ZygoteLost("The sandbox's child did not begin: start the run again.")
-        self.evidence.pid = pid
-        self.baseline_mib = memory.anonymous_mib(pid)
-        meter.attach(pid)
-        control.setblocking(False)
-        self.started = time.monotonic()  # before the word to go: the code may be done before this process runs again
-        self.evidence.answer(control, {"go": True})
+    def follow(self, channel: socket.socket, streams: dict[int, str], ended: int) -> None:
+        """Let the child begin, and watch it to its end, at which the descriptor ``ended`` becomes readable."""
+        say(channel, {"go": True})
         poll = select.poll()
-        for descriptor in (control.fileno(), *pipes):
+        for descriptor in (channel.fileno(), *streams, ended):
             poll.register(descriptor, select.POLLIN)
         speaking = True
-        while speaking:
-            near = self.trace and self.trace[-1][1] > NEAR_CAP * self.cap_mib
-            for descriptor, _ in poll.poll(self.interval * (500 if near else 1000)):
-                if descriptor == control.fileno():
-                    speaking = self.evidence.listen(control)
-                elif not self.evidence.read_output(descriptor, "stdout" if descriptor == pipes[0] else "stderr"):
+        while speaking and not self.measured.killed_for:
+            near = self.measured.trace and self.measured.trace[-1][1] > NEAR_CAP * self.measured.limits.cap_mib
+            for descriptor, _ in poll.poll(self.meter.interval * (500 if near else 1000)):
+                if descriptor == ended:
+                    for _ in range(LAST_CHUNKS):
+                        self._listen(channel)
+                    speaking = False
+                elif descriptor == channel.fileno():
+                    speaking = self._listen(channel) and speaking
+                elif data := os.read(descriptor, CHUNK):
+                    self.mailbox.take_output(streams[descriptor], data)
+                else:
                     poll.unregister(descriptor)
-            if self._judge(meter, pid, dump):
-                break
+            sample = self._sample()
+            self.measured.killed_for = self._reason_to_kill(sample)
 
-    def _greet(self, control: socket.socket) -> int | None:
-        """Wait for the child's first word; return its process number as this host sees it."""
-        if not select.select([control], [], [], 30)[0]:
-            return None
-        size = socket.CMSG_SPACE(12)
-        data, ancillary, _, _ = control.recvmsg(65536, size)
-        for level, kind, content in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
-                self.evidence.received(data)
-                return int.from_bytes(content[:4], "little") or None
-        return None
+    def _listen(self, channel: socket.socket) -> bool:
+        """Read and answer what the child says; return whether it may say more."""
+        try:
+            data = channel.recv(CHUNK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        # One question at a time, as `inside.exchange` asks them: a flood of them must not hold up the watch.
+        for question in self.mailbox.take(data)[:1]:
+            # The owner's own figure comes last, so that it stands whatever the child says.
+            seconds = memory.processor_seconds(self.pid)
+            say(channel, self.mailbox.listener.answer({**question, "processor_seconds": seconds}))
+        return bool(data) and self.mailbox.testimony.end is None
 
-    def _judge(self, meter: memory.Meter, pid: int, dump: tempfile._TemporaryFileWrapper) -> bool:
-        """Take one sample; return whether the run is over because of it."""
-        sample = meter.sample()
-        seconds = self.seconds = time.monotonic() - self.started
-        new_peak = sample.peak_mib > self.peak_mib
-        self.peak_mib = max(self.peak_mib, sample.peak_mib)
-        if not self.trace or new_peak or seconds - self.trace[-1][0] >= TRACE_PAUSE:
-            self.trace.append((seconds, max(sample) if new_peak else sample.now_mib))
-            self._thin()
+    def _sample(self) -> memory.Sample:
+        """Read the memory once, and note what is new about it."""
+        sample, measured = self.meter.sample(), self.measured
+        seconds = measured.seconds = time.monotonic() - self._started
+        new_peak = sample.peak_mib > measured.peak_mib
+        measured.peak_mib = max(measured.peak_mib, sample.peak_mib)
+        if not measured.trace or new_peak or seconds - measured.trace[-1][0] >= TRACE_PAUSE:
+            measured.trace.append((seconds, max(sample) if new_peak else sample.now_mib))
+            if len(measured.trace) >= MOST_POINTS:  # every other point is enough, but the highest stays
+                highest = max(measured.trace, key=lambda point: point[1])
+                measured.trace = sorted({*measured.trace[::2], highest})
         if seconds - self._sampled_at >= SAMPLE_PAUSE:
             self._sampled_at = seconds
-            self.listener.sample(seconds, sample.now_mib)
-        if sample.peak_mib >= self.cap_mib:
-            self.killed_for = "memory"
-        elif seconds >= self.time_limit:
-            self._ask_for_line(pid, dump)
-            time.sleep(DUMP_PAUSE)
-            self.killed_for = "time"
-        elif meter.too_many_tasks():
-            self.killed_for = "tasks"
-        elif meter.killed_by_kernel():
-            self.killed_for = "kernel"
-        else:
-            dumped_at, dumped_mib = self._dumped_at
-            grown = sample.now_mib - dumped_mib >= 0.01 * self.cap_mib
-            if sample.now_mib >= NEAR_CAP * self.cap_mib and grown and seconds - dumped_at >= DUMP_PAUSE:
-                self._dumped_at = (seconds, sample.now_mib)
-                self._ask_for_line(pid, dump)
-            return False
-        return True
+            self.mailbox.listener.sample(seconds, sample.now_mib)
+        return sample
 
-    def _ask_for_line(self, pid: int, dump: tempfile._TemporaryFileWrapper) -> None:
+    def _reason_to_kill(self, sample: memory.Sample) -> str:
+        """Return why the run has to be killed now, "" if it may go on; near its cap, ask for the line it is at."""
+        cap, now, seconds = self.measured.limits.cap_mib, sample.now_mib, self.measured.seconds
+        if sample.peak_mib >= cap:
+            return "memory"
+        if seconds >= self.measured.limits.time_limit:
+            self._ask_for_line()
+            time.sleep(DUMP_PAUSE)
+            return "time"
+        if self.meter.too_many_tasks():
+            return "tasks"
+        if self.meter.killed_by_kernel():
+            return "kernel"
+        if self.mailbox.reader.broken:
+            return "message"
+        dumped_at, dumped_mib = self._dumped_at
+        if now >= NEAR_CAP * cap and now - dumped_mib >= 0.01 * cap and seconds - dumped_at >= DUMP_PAUSE:
+            self._dumped_at = (seconds, now)
+            self._ask_for_line()
+        return ""
+
+    def _ask_for_line(self) -> None:
         """Have the child print the Python line that it is executing, also from within a long C call."""
         with contextlib.suppress(OSError):
-            if os.fstat(dump.fileno()).st_size > 65536:
-                os.ftruncate(dump.fileno(), 0)
-            os.kill(pid, signal.SIGUSR1)
+            if os.fstat(self.dump.fileno()).st_size > 65536:
+                os.ftruncate(self.dump.fileno(), 0)
+            os.kill(self.pid, signal.SIGUSR1)
 
-    def _thin(self) -> None:
-        """Keep the trace small: of many points only every other one, but the highest always."""
-        if len(self.trace) < 4000:
-            return
-        highest = max(self.trace, key=lambda point: point[1])
-        self.trace = sorted({*self.trace[::2], highest})
+
+def say(channel: socket.socket, message: dict) -> None:
+    """Send one message to the child, without waiting: one that does not listen loses it."""
+    with contextlib.suppress(OSError):
+        channel.sendall(framing.pack(message))

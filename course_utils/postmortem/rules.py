@@ -1,12 +1,12 @@
-"""From what is known of a death to its likely cause."""
+"""From what is known of how a run ended to its likely cause."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from course_utils import causes
-from course_utils.sandbox.outcome import Where
+from course_utils import causes, units
+from course_utils.postmortem.evidence import Where
 
 
 def is_gpu_memory(kinds: Sequence[str], text: str) -> bool:
@@ -30,7 +30,7 @@ def copied(source: str, live: Sequence[dict]) -> str:
     for name in (name for match in COPYING.finditer(source) for name in match.groups() if name):
         for item in live:
             if item["name"] == name:
-                return f"one array of everything in `{name}` ({item['what']}): about {item['mib']:,.0f} MiB more"
+                return f"one array of everything in `{name}` ({item['what']}): about {units.mib(item['mib'])} more"
     return ""
 
 
@@ -38,7 +38,7 @@ UNKNOWN_NAME = re.compile(r"name '(\w+)' is not defined")
 
 
 def explain(status: str, text: str, where: Where | None, live: Sequence[dict], peak_mib: float = 0) -> dict[str, str]:
-    """Return ``allocation``, ``cause`` and ``cause_lab`` of a death, each "" where it is not known."""
+    """Return ``allocation``, ``cause`` and ``cause_lab`` of an unfinished run, each "" where it is not known."""
     finding = {"allocation": "", "cause": "", "cause_lab": ""}
     if status not in ("out_of_memory", "out_of_gpu_memory", "raised", "died"):
         return finding
@@ -52,8 +52,8 @@ def explain(status: str, text: str, where: Where | None, live: Sequence[dict], p
         finding["cause"], finding["cause_lab"] = explanation.why, explanation.lab
     if status == "raised" and (name := UNKNOWN_NAME.match(text)):
         finding["cause"] = (
-            "A sandboxed or graded cell starts empty: it does not see what other cells of the notebook have imported "
-            f"or defined. Import or define `{name[1]}` in the cell itself."
+            "A sandboxed or graded cell starts empty: it does not see the imports and variables of other cells. "
+            f"Import or define `{name[1]}` in the cell itself."
         )
     elif status == "raised" and "syntax" in text and source[:1] in ("!", "%", "?"):
         finding["cause"] = "A sandboxed cell holds plain Python: take out lines that start with ! or %."

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True)
-class Where:
-    """A line of the learner's code."""
-
-    cell: str
-    line: int
-    source: str
-    function: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.cell}, line {self.line}: {self.source}"
+from course_utils import units
+from course_utils.postmortem.evidence import Limits, Where
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, kw_only=True)
+class Outcome(Limits):
     """The result of `course_utils.sandbox.run`. Memory is in MiB above the baseline, time in seconds.
 
     ``status`` is one of ``finished``, ``out_of_memory``, ``out_of_gpu_memory``, ``timed_out``, ``raised`` and
-    ``died`` (by a signal, or by leaving with an exit code).
+    ``died`` (killed by a signal, or left with an exit code).
     """
 
     status: str
     message: str
     peak_mib: float
     baseline_mib: float
-    budget_mib: float
-    cap_mib: float
     seconds: float
-    time_limit: float
-    method: str
     interval_ms: float
-    isolation: str
     where: Where | None = None
     traceback: str = ""
     allocation: str = ""
@@ -61,7 +46,7 @@ class Outcome:
             lines.append(f"It asked for: {self.allocation}")
         if self.live:
             lines.append("Largest objects alive shortly before:")
-            lines += [f"  {item['name']}: {item['what']}, {item['mib']:,.0f} MiB" for item in self.live]
+            lines += [f"  {item['name']}: {item['what']}, {units.mib(item['mib'])}" for item in self.live]
         if self.cause:
             lesson = f" (lab {self.cause_lab})" if self.cause_lab else ""
             lines.append(f"Likely cause: {self.cause}{lesson}")

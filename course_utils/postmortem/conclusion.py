@@ -1,0 +1,120 @@
+"""What became of a run: the owner's measurement first, then what the run said, then how its process ended."""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import fields
+
+from course_utils import units
+from course_utils.postmortem import rules
+from course_utils.postmortem.evidence import End, Limits, Measurement, Testimony
+from course_utils.postmortem.outcome import Outcome
+
+# What TensorFlow and Keras put around an error, which says nothing by itself.
+WRAPPING = re.compile(r"in user code:|Graph execution error:|Exception encountered when calling ")
+PLACE = re.compile(r'File "|Detected at node |Stack trace ')
+ERROR_LINE = re.compile(r"\w{0,80}(Error|Exception): ")
+Finding = tuple[str, str]  # status and message
+
+
+def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
+    """Turn the evidence of a run into its outcome."""
+    killed = _killed(measurement)
+    end = None if killed else testimony.end
+    left = measurement.exit_code
+    status, message = killed or (_ended(end, measurement) if end else _died(left, testimony.stderr))
+    exit_code = None
+    if status == "died" and not killed:
+        exit_code = end.exit_code if end else left if left is not None and left >= 0 else None
+    finding = {}
+    if status != "finished":
+        where = end.frames[-1] if end and end.frames else testimony.last_line
+        live = testimony.live if status.startswith("out_of") or status == "died" else []
+        refused = testimony.stderr if status == "out_of_memory" and not killed else ""
+        finding = {"where": where, "live": live, "traceback": _traceback(end) if end else ""}
+        finding |= rules.explain(status, end.text if end else refused, where, live, measurement.peak_mib)
+    return Outcome(
+        **{limit.name: getattr(measurement.limits, limit.name) for limit in fields(Limits)},
+        status=status,
+        message=message,
+        peak_mib=round(measurement.peak_mib, 1),
+        baseline_mib=round(measurement.baseline_mib, 1),
+        seconds=round(measurement.seconds, 3),
+        interval_ms=measurement.interval_ms,
+        stdout=testimony.stdout,
+        stderr=testimony.stderr,
+        trace=[(round(seconds, 3), round(mib, 1)) for seconds, mib in measurement.trace],
+        figures=testimony.figures,
+        values=testimony.values,
+        signal=-left if status == "died" and testimony.end is None and left is not None and left < 0 else None,
+        exit_code=exit_code,
+        gpu_peak_mib=testimony.end.gpu_peak_mib if testimony.end else None,
+        **finding,
+    )
+
+
+def _killed(measurement: Measurement) -> Finding | None:
+    """What the owner saw and did itself, which stands whatever the run said; None if it only watched."""
+    reason = measurement.killed_for
+    if measurement.too_many_tasks and reason != "memory":
+        return "died", "It started more processes or threads than a sandbox allows, and was killed."
+    if reason == "memory" or measurement.killed_by_kernel:
+        over = f"It needed more than {units.mib(measurement.limits.cap_mib)} above its baseline and was killed"
+        by = "" if reason == "memory" else " by the kernel"
+        return "out_of_memory", f"{over}{by} after {units.seconds(measurement.seconds)}."
+    if reason == "time":
+        return "timed_out", f"It was still running at its time limit of {units.seconds(measurement.limits.time_limit)}."
+    if reason == "message":
+        return "died", "It wrote to a file that it had not opened, the sandbox's own channel, and was killed."
+    return None
+
+
+def _ended(end: End, measurement: Measurement) -> Finding:
+    """How the code says that it ended."""
+    if end.status == "finished":
+        return "finished", f"It finished in {units.seconds(measurement.seconds)}."
+    if end.status == "died":
+        return "died", f"It left by itself, with exit code {end.exit_code}: sys.exit() or exit()."
+    kind, text = end.kinds[0], first_line(end.text)
+    if rules.is_gpu_memory(end.kinds, end.text):
+        return "out_of_gpu_memory", f"The GPU ran out of memory: {kind}: {text}"
+    if "MemoryError" in end.kinds or "ResourceExhaustedError" in end.kinds:
+        return "out_of_memory", f"An allocation was refused: {kind}{f': {text}' if text else '.'}"
+    return "raised", f"{kind}: {text}" if text else kind
+
+
+def _died(exit_code: int | None, stderr: str) -> Finding:
+    """How the process ended without a word."""
+    if exit_code is None:
+        return "died", "The sandbox around it was killed, by the code itself or by the machine."
+    if exit_code >= 0:
+        return "died", f"The process left by itself, with exit code {exit_code}."
+    number = -exit_code
+    if number == signal.SIGABRT and "bad_alloc" in stderr:
+        return "out_of_memory", "A C++ library asked for memory and was refused (std::bad_alloc)."
+    hint = ""
+    if number == signal.SIGKILL:
+        hint = " The code itself did it, or closed files that it had not opened, or the machine ran out of memory."
+    elif number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE):
+        hint = " That is a crash inside compiled code."
+    name = {known.value: known.name for known in signal.Signals}.get(number, f"signal {number}")
+    return "died", f"The process was killed by {name}.{hint}"
+
+
+def _traceback(end: End) -> str:
+    """Return the learner's own lines of a traceback, and the exception."""
+    lines = ["Traceback (your own lines only, most recent call last):"] if end.frames else []
+    for frame in end.frames:
+        inside = f", in {frame.function}" if frame.function else ""
+        lines += [f"  {frame.cell}, line {frame.line}{inside}", f"    {frame.source}"]
+    return "\n".join([*lines, f"{end.kinds[0]}: {end.text[:3000]}".rstrip(": "), *end.reasons])
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text that says something, at most 300 characters."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and WRAPPING.match(lines[0]):
+        inner = [line for line in lines[1:] if not PLACE.match(line)]
+        lines = [line.partition(": ")[2] for line in inner if ERROR_LINE.match(line)] or inner or lines
+    return lines[0][:300] if lines else ""

@@ -1,0 +1,79 @@
+"""What a post-mortem starts from. Memory is in MiB above the baseline, time in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Where:
+    """A line of the learner's code."""
+
+    cell: str
+    line: int
+    source: str
+    function: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.cell}, line {self.line}: {self.source}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a run is held to, and how it is watched."""
+
+    budget_mib: float
+    cap_mib: float
+    time_limit: float
+    isolation: str
+    method: str
+
+
+@dataclass
+class Measurement:
+    """What the owner measures and sees from outside, while the run goes on and when it is over."""
+
+    limits: Limits
+    interval_ms: float
+    baseline_mib: float
+    peak_mib: float = 0.0
+    seconds: float = 0.0
+    trace: list[tuple[float, float]] = field(default_factory=list)
+    killed_for: str = ""
+    """Why the owner killed it: "memory", "time", "tasks", "kernel" (which killed a part of the run), "message" (the run
+    broke its channel), or "" if the owner did not kill it."""
+    exit_code: int | None = None
+    """Minus the signal's number where a signal ended the run; None where no one knows."""
+    killed_by_kernel: bool = False
+    too_many_tasks: bool = False
+
+
+@dataclass(frozen=True)
+class End:
+    """How the code ended, by its own account: ``finished``, ``died`` (it left) or ``raised``."""
+
+    status: str
+    kinds: tuple[str, ...] = ("Exception",)
+    """The names of the exception's class and of its bases."""
+    text: str = ""
+    frames: tuple[Where, ...] = ()
+    """The learner's own lines, the innermost last."""
+    reasons: tuple[str, ...] = ()
+    exit_code: int = 1
+    gpu_peak_mib: float | None = None
+
+
+@dataclass
+class Testimony:
+    """All that a run has said: of bounded length and of these types, but any of it may be a lie."""
+
+    stdout: str = ""
+    stderr: str = ""
+    figures: list[bytes] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    end: End | None = None
+    last_line: Where | None = None
+    """The line that was running shortly before the end."""
+    live: list[dict] = field(default_factory=list)
+    """The largest objects shortly before the end: ``name, what, mib`` each."""

@@ -1,0 +1,160 @@
+"""All that a run says to its owner, taken in without trust: nothing here waits, grows without bound, or raises."""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from course_utils.postmortem import End, Testimony, Where
+from course_utils.sandbox.framing import Reader
+from course_utils.sandbox.listener import Listener
+
+KEPT_AT_EACH_END = 64 * 1024
+MOST_FIGURES = 24
+MOST_VALUES = 100
+THREAD = re.compile(r"^(?:Current thread|Thread|Stack) ", re.MULTILINE)
+FRAME = re.compile(r'^  File "(?P<cell>.{1,100})", line (?P<line>\d{1,9}) in (?P<function>.*)$', re.MULTILINE)
+
+
+class BoundedText:
+    """The beginning and the end of a text of any length."""
+
+    def __init__(self) -> None:
+        self.head, self.tail, self.dropped = "", "", 0
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def add(self, data: bytes) -> str:
+        """Add bytes; return the part of them that is still within the beginning, to be shown live."""
+        text = self.decoder.decode(data)
+        shown = text[: KEPT_AT_EACH_END - len(self.head)]
+        self.head += shown
+        rest = text[len(shown) :]
+        self.tail += rest
+        if (excess := len(self.tail) - KEPT_AT_EACH_END) > 0:
+            self.tail = self.tail[excess:]
+            self.dropped += excess
+        return shown
+
+    def __str__(self) -> str:
+        gap = f"\n[... {self.dropped:,} characters left out ...]\n" if self.dropped else ""
+        return self.head + gap + self.tail
+
+
+class Mailbox:
+    """What one run said so far. ``cells`` are its (name, source) pairs: only their lines are ever named."""
+
+    def __init__(self, cells: Sequence[tuple[str, str]], listener: Listener) -> None:
+        self.testimony = Testimony()
+        self.reader = Reader()
+        self._sources = {name: source.split("\n") for name, source in cells}
+        self.listener = listener
+        self._output = {"stdout": BoundedText(), "stderr": BoundedText()}
+
+    def take_output(self, stream: str, data: bytes) -> None:
+        """Take bytes that the run wrote to "stdout" or "stderr"."""
+        if shown := self._output[stream].add(data):
+            self.listener.output(stream, shown)
+
+    def close(self, dump: bytes, state: bytes) -> Testimony:
+        """Take what a run that is over has left in its two files; return all that it said."""
+        said = self.testimony
+        said.stdout, said.stderr = str(self._output["stdout"]), str(self._output["stderr"])
+        self._take_state(state)
+        said.last_line = self._dumped_line(dump) or said.last_line
+        return said
+
+    def take(self, data: bytes) -> list[dict[str, Any]]:
+        """Take bytes from the run's channel; return the questions that they complete."""
+        questions = []
+        for message in self.reader.feed(data):
+            kind = message.get("type")
+            if kind == "exchange":
+                questions.append(_dictionary(message.get("question")))
+            elif kind == "report":
+                self._note_values(_dictionary(message.get("values")))
+            elif kind == "figure":
+                self._note_figure(message.get("png"))
+            elif kind == "end" and self.testimony.end is None:
+                self.testimony.end = self._end(message)
+        return questions
+
+    def _dumped_line(self, data: bytes) -> Where | None:
+        """Find the learner's innermost line in the newest of the tracebacks that `faulthandler` printed."""
+        newest = THREAD.split(data.decode("ascii", "replace"))[-1]
+        frames = ((frame["cell"], int(frame["line"]), frame["function"]) for frame in FRAME.finditer(newest))
+        return next(filter(None, (self._place(frame) for frame in frames)), None)
+
+    def _take_state(self, data: bytes) -> None:
+        """Read the current line and the largest live objects, as the child last wrote them down."""
+        try:
+            state = _dictionary(json.loads(data))
+        except (ValueError, RecursionError):
+            return
+        self.testimony.last_line = self._place(state.get("where"))
+        self.testimony.live = [
+            {"name": _text(item.get("name"), 100), "what": _text(item.get("what"), 200), "mib": mib}
+            for item in map(_dictionary, _list(state.get("live"), 10))
+            if (mib := _amount(item.get("mib"))) is not None
+        ]
+
+    def _place(self, frame: Any) -> Where | None:
+        """Return the learner's line that a frame (cell, line, function) names, or None where there is no such line."""
+        if not isinstance(frame, list | tuple) or len(frame) < 3:
+            return None
+        cell, line, function = frame[:3]
+        lines = self._sources.get(cell) if isinstance(cell, str) else None
+        if lines is None or not isinstance(line, int) or not 1 <= line <= len(lines):
+            return None
+        function = "" if function == "<module>" else _text(function, 100)
+        return Where(cell, line, lines[line - 1].strip()[:300], function)
+
+    def _note_values(self, values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            if isinstance(value, int) and value.bit_length() > 1000:  # larger than any float, so kept as a text
+                value = str(value)
+            if isinstance(value, int | float | str) and len(self.testimony.values) < MOST_VALUES:
+                self.testimony.values[_text(name, 100)] = _text(value, 1000) if isinstance(value, str) else value
+
+    def _note_figure(self, text: Any) -> None:
+        try:
+            png = base64.b64decode(text, validate=True)
+        except (TypeError, ValueError):
+            return
+        if png.startswith(b"\x89PNG") and len(self.testimony.figures) < MOST_FIGURES:
+            self.testimony.figures.append(png)
+            self.listener.figure(png)
+
+    def _end(self, message: dict[str, Any]) -> End:
+        kinds = [kind for kind in _list(message.get("kinds"), 50) if isinstance(kind, str) and kind]
+        code = message.get("exit_code")
+        return End(
+            status=_text(message.get("status"), 20),
+            kinds=tuple(_text(kind, 200) for kind in kinds) or ("Exception",),
+            text=_text(message.get("text"), 20_000),
+            frames=tuple(filter(None, map(self._place, _list(message.get("frames"), 20)))),
+            reasons=tuple(_text(reason, 2000) for reason in _list(message.get("reasons"), 5)),
+            exit_code=code if isinstance(code, int) and abs(code) < 2**31 else 1,
+            gpu_peak_mib=_amount(message.get("gpu_peak_mib")),
+        )
+
+
+def _text(value: Any, limit: int) -> str:
+    """At most ``limit`` characters of a text, "" where it is none; half a character, which no file takes, is a "?"."""
+    return value[:limit].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _list(value: Any, most: int) -> list[Any]:
+    return value[:most] if isinstance(value, list) else []
+
+
+def _dictionary(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _amount(value: Any) -> float | None:
+    """An amount of memory in MiB, None where it cannot be one."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < 1e9 else None
