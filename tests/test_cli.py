@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from course_utils.sandbox import isolation
 from tools import ROOT
 
 
@@ -122,15 +123,20 @@ def test_explain_reads_a_file_or_standard_input(tmp_path):
     assert json.loads(run("explain", "--json", text="hello").stdout)["kind"] == "unknown"
 
 
-def test_auto_isolation_that_keeps_out_accidents_only_is_said_aloud(tmp_path):
+def test_auto_isolation_that_guards_against_accidents_only_is_said_aloud(tmp_path):
     (tmp_path / "01.py").write_text("# %%graded 01\n")
-    arguments = ("grade", tmp_path / "01.py", "--out", tmp_path / "out")
-    found = json.loads(run("doctor", "--json", path=str(tmp_path)).stdout)
-    if found["isolation"] == "user":
-        pytest.skip("This host holds isolation 'user', so 'auto' is not 'process' here.")
-    assert found["isolation"] == "process"
-    assert "Warning: isolation is only 'process'" in run(*arguments, path=str(tmp_path)).stderr
-    assert "Warning" not in run(*arguments, "--isolation", "process").stderr
+    with isolation.confined("user" if os.geteuid() == 0 else "process", tmp_path) as (command, variables):
+        variables |= {"PATH": str(tmp_path), "COURSE_UTILS_CACHE": str(tmp_path)}  # no bubblewrap, and not root
+
+        def told(*words: str) -> str:
+            words = [*command, sys.executable, "-m", "course_utils", *words]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=variables)
+            assert done.returncode == 0, done.stderr
+            return done.stdout + done.stderr
+
+        assert json.loads(told("doctor", "--json"))["isolation"] == "process"
+        assert "Warning: isolation is only 'process'" in told("grade", "01.py", "--out", "out")
+        assert "Warning" not in told("grade", "01.py", "--out", "out", "--isolation", "process")
 
 
 @pytest.mark.parametrize("text", ["", " \n"])

@@ -289,7 +289,15 @@ def test_a_cell_that_only_defines_things_gets_one_line(notebook: Notebook) -> No
     assert line.startswith("✓ FINISHED: ")
     assert "the helpers. Later cells can run after it with `--after helpers`." in line
     assert list(definition.displays[0]) == ["text/html", "text/plain"]
-    for options, code in (("--name big", "x = b'x' * 9 * 2**20"), ("--name guess --predict 3", "x = 1"), ("", "x = 1")):
+    second = notebook.run("%%sandbox --budget 120 --name second --after helpers\nx = 1\n")
+    assert "Ran after `helpers`. Later cells" in second.text and len(second.text.splitlines()) == 1
+    full = {
+        "--name big": "x = b'x' * 9 * 2**20",
+        "--name guess --predict 3": "x = 1",
+        "--into kept": "x = 1",
+        "": "x = 1",
+    }
+    for options, code in full.items():
         assert "Peak: " in notebook.run(f"%%sandbox --budget 120 {options}\n{code}\n").text
 
 

@@ -14,7 +14,7 @@ from course_utils.sandbox import Outcome, Where
 from course_utils.units import mib, number, seconds
 
 THIS_CELL = "this cell"
-SMALL_MIB = 1.0
+SMALL_MIB = 5.0  # Keras, loaded by a cell that defines a model, takes 3.4
 
 
 class Result(NamedTuple):
@@ -51,16 +51,15 @@ def outcome_card(
 ) -> card.Document:
     """The card of one sandboxed run.
 
-    ``predicted_mib`` is what the learner wrote down before, ``name`` the name by which later cells can run after this
-    one, ``ran_before`` the names of the cells that ran before it in the same namespace.
+    ``predicted_mib`` is what the learner wrote down before, ``name`` the name of a cell that is there for later cells
+    to run after it ("" for another), ``ran_before`` the names of the cells that ran before it in the same namespace.
     """
     result = RESULTS[outcome.status]
     if name and _only_defines(outcome, predicted_mib):
         figures = f": {seconds(outcome.seconds)}, peak {mib(outcome.peak_mib)}"
-        later = f"Later cells can run after it with `--after {name}`."
-        return card.Document(
-            [card.Head(result.symbol, result.word, figures, f"{label}. {later}" if label else later)], result.tone
-        )
+        words = f"{label}. " * bool(label) + f"Ran after {_listed(ran_before)}. " * bool(ran_before)
+        words += f"Later cells can run after it with `--after {name}`."
+        return card.Document([card.Head(result.symbol, result.word, figures, words)], result.tone)
     blocks: list[card.Block] = [card.Head(result.symbol, result.word, label=label), card.Paragraph(outcome.message)]
     blocks += code_line(outcome.where, label)
     blocks += [card.Code(outcome.traceback.rstrip())] if outcome.traceback else []
@@ -209,6 +208,12 @@ def _ran_before(names: Sequence[str]) -> str:
     """The cells that ran first, in a sentence."""
     if not names:
         return ""
+    several = len(names) > 1
+    listed = f"cells {_listed(names)}, in this order" if several else f"cell {_listed(names)}"
+    return f"The {listed}. The peak and the time include {'them' if several else 'it'}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a row: `a`, `b` and `c`."""
     quoted = [f"`{name}`" for name in names]
-    listed = f"cells {', '.join(quoted[:-1])} and {quoted[-1]}, in this order" if quoted[1:] else f"cell {quoted[0]}"
-    return f"The {listed}. The peak and the time include {'them' if quoted[1:] else 'it'}."
+    return f"{', '.join(quoted[:-1])} and {quoted[-1]}" if quoted[1:] else quoted[0] if quoted else ""

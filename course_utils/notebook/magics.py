@@ -132,7 +132,10 @@ class CourseMagics(Magics):
             self.shell.user_ns[arguments.into] = outcome
         label = arguments.label.strip("\"'")
         earlier = [place.removeprefix("cell ") for place, _ in before]
-        live.finish(outcome_card(outcome, predicted_mib=arguments.predict, label=label, name=name, ran_before=earlier))
+        helper = "" if arguments.into else name
+        live.finish(
+            outcome_card(outcome, predicted_mib=arguments.predict, label=label, name=helper, ran_before=earlier)
+        )
 
     @cell_magic("graded")
     def graded_cell(self, line: str, cell: str) -> None:
