@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from course_utils import memory, sandbox
+from course_utils.sandbox import isolation
 
 # name: (expected MiB, source). FOLDER is replaced by a folder on disk with a 1 GiB file in it.
 CASES = {
@@ -111,7 +112,7 @@ def training_spread(methods: list[str], runs: int) -> None:
     peaks: dict[str, list[float]] = {method: [] for method in methods}
     seconds: dict[str, list[float]] = {method: [] for method in [*methods, "unwatched"]}
     told = TRAINING + "from course_utils.sandbox.inside import report\nreport(seconds=seconds)"
-    environment = sandbox.environment("process") | {"CUDA_VISIBLE_DEVICES": "-1"}
+    environment = isolation.environment(None) | {"CUDA_VISIBLE_DEVICES": "-1"}
     for _ in range(runs):
         for method in methods:
             outcome = sandbox.run(told, budget_mib=2048, method=method)

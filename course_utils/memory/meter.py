@@ -19,7 +19,7 @@ class Sample(NamedTuple):
 
 
 class Meter:
-    """Reads the memory of one run, a process and all its descendants.
+    """Reads the memory of one run, a process and all its descendants. It is made with the run's cap in MiB.
 
     ``interval`` is the longest pause between two samples, in seconds. The life of a meter is
     `attach`, any number of `sample`, `kill`, `close`.
@@ -30,7 +30,7 @@ class Meter:
     interval: ClassVar[float]
 
     def __init__(self, cap_mib: float) -> None:
-        self.cap_mib = cap_mib
+        raise NotImplementedError
 
     @classmethod
     def probe(cls) -> str:

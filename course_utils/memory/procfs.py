@@ -109,6 +109,14 @@ def members(pid: int, reaper: int) -> list[int]:
     return tree([pid, *(children(reaper) if reaper > 1 else [])])
 
 
+def kill_all(pids: list[int]) -> None:
+    """Kill processes, those that are gone or not ours left out; stopped first, so that a fork bomb does not grow."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
+
 class ProcfsMeter(Meter):
     """Reads a process tree from outside and kills it when it is told to."""
 
@@ -119,7 +127,6 @@ class ProcfsMeter(Meter):
     interval: ClassVar[float] = 0.003
 
     def __init__(self, cap_mib: float) -> None:
-        super().__init__(cap_mib)
         self._pids: list[int] = []
         self._newest = b""
         self._baseline = 0.0
@@ -187,11 +194,7 @@ class ProcfsMeter(Meter):
             alive = [pid for pid in members(self._root, self._reaper) if _runs(pid)]
             if not alive:
                 return
-            # Stopped first, so that a fork bomb does not grow while it is being counted.
-            for number in (signal.SIGSTOP, signal.SIGKILL):
-                for pid in alive:
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.kill(pid, number)
+            kill_all(alive)
 
 
 def _runs(pid: int) -> bool:

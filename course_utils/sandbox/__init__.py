@@ -48,14 +48,13 @@ If the owner dies, its socket to the zygote closes: the zygote kills everything 
 
 from course_utils.files import scratch
 from course_utils.postmortem import Outcome, Where
-from course_utils.sandbox.isolation import LEVELS, IsolationUnavailable, environment, strongest, unavailable
+from course_utils.sandbox.isolation import LEVELS, IsolationUnavailable, strongest, unavailable
 from course_utils.sandbox.launch import start, stop
 from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.run import run
 
 __all__ = [
     "LEVELS",
-    "environment",
     "IsolationUnavailable",
     "Listener",
     "Outcome",
