@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 
 from course_utils.memory.cgroup import CgroupV1, CgroupV2
-from course_utils.memory.meter import MIB, Meter, MeterUnavailable, Sample
-from course_utils.memory.procfs import ProcfsMeter, anonymous_mib, kill_all, processor_seconds
+from course_utils.memory.meter import MIB, Meter, MeterUnavailable, Sample, kill_all
+from course_utils.memory.procfs import ProcfsMeter, anonymous_mib, processor_seconds
 
 METHODS: dict[str, type[Meter]] = {"cgroup v2": CgroupV2, "cgroup v1": CgroupV1, "procfs": ProcfsMeter}
 

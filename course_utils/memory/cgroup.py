@@ -18,15 +18,13 @@ import contextlib
 import itertools
 import os
 import secrets
-import signal
 import time
 from pathlib import Path
 from typing import ClassVar
 
-from course_utils.memory.meter import MIB, Meter, MeterUnavailable, Sample
+from course_utils.memory.meter import MIB, PROCESS_LIMIT, Meter, MeterUnavailable, Sample, kill_all
 
 TASK_LIMIT = 256
-PROCESS_LIMIT = 100
 _numbers = itertools.count()
 
 
@@ -147,9 +145,7 @@ class CgroupMeter(Meter):
             (self._tasks / "pids.max").write_text("0")
         deadline = time.monotonic() + 5
         while (pids := self.processes()) and time.monotonic() < deadline:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            kill_all(pids)
             time.sleep(0.002)
 
     def close(self) -> None:

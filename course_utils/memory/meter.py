@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from typing import ClassVar, NamedTuple
 
 MIB = 1024 * 1024
+PROCESS_LIMIT = 100
 
 
 class MeterUnavailable(Exception):
@@ -16,6 +20,14 @@ class Sample(NamedTuple):
 
     now_mib: float
     peak_mib: float
+
+
+def kill_all(pids: list[int]) -> None:
+    """Kill processes, those that are gone or not ours left out; stopped first, so that a fork bomb does not grow."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
 
 
 class Meter:
