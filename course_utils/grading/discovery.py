@@ -1,4 +1,4 @@
-"""Whose files there are: the submissions under the files and folders that an instructor names.
+"""Find the submissions under the files and folders that an instructor names, and whose each one is.
 
 The path that is given decides the layout; no folder inside a student's can change whose the files are.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -117,9 +118,8 @@ def grade_paths(
             f"host cannot hold 'bwrap': {sandbox.unavailable('bwrap')}"
         )
     secret = seed.read_seed(seed_file) if seed_file else None
-    grades = Grades(out / "grades.sqlite")
     graded = Graded([], [])
-    try:
+    with contextlib.closing(Grades(out / "grades.sqlite")) as grades:
         if secret is None:
             secret, new = seed.kept_seed(out)
             if new:
@@ -132,8 +132,6 @@ def grade_paths(
         for done, result in enumerate(grade_many(tasks, grades, isolation=level, seed=secret, jobs=jobs), start=1):
             (graded.failures if isinstance(result, Failure) else graded.records).append(result)
             progress(level, done, len(tasks))
-    finally:
-        grades.close()
     return graded
 
 
