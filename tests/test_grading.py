@@ -409,18 +409,17 @@ def test_without_a_secret_one_is_made_for_the_owner_alone_and_kept(tmp_path):
 
 
 def test_an_answer_finds_no_seed_in_what_it_can_reach():
-    """Neither in a command line, nor an environment, nor the name of a folder that it is told of."""
+    """Neither in a command line, nor an environment, nor the names in the folder that holds its scans."""
     spying = """
-import gc, glob, os, sys
+import glob, os, sys
 def train(folder):
-    seen = [repr(sys.argv), repr(dict(os.environ)), str(folder), os.getcwd()]
+    seen = [repr(sys.argv), repr(dict(os.environ)), os.getcwd(), *glob.glob(f"{folder.parent}/*", include_hidden=True)]
     for path in glob.glob("/proc/[0-9]*/cmdline") + glob.glob("/proc/[0-9]*/environ"):
         try:
             seen.append(open(path, "rb").read().decode("utf-8", "replace"))
         except OSError:
             pass
-    seen += [value for value in map(repr, gc.get_objects()) if len(value) < 100_000]
-    assert not [text for text in seen if str(SEED) in text]
+    assert any("train-" in text for text in seen) and not [text for text in seen if str(SEED) in text]
     return 1
 def predict(model, paths): return [0] * len(paths)
 """

@@ -4,6 +4,10 @@ The kernel counts and the kernel kills. Its peak counter includes page cache, wh
 taken as it is: it is read and reset every few milliseconds, and in each such window what is not the run's own
 (page cache, kernel structures) is subtracted. A spike between two samples is thus seen as the kernel saw it.
 
+Each process that a run forks adds 1 to 3 MiB, even if it does nothing: pages that it shares with its parent are copied
+when a reference count in them changes. The copies are anonymous memory of the run, so they count. The kernel's own
+structures for a process do not: neither "anon" nor "rss" includes them.
+
 Files and their meaning: https://docs.kernel.org/admin-guide/cgroup-v2.html and
 https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 """
