@@ -1,4 +1,4 @@
-"""Grade an answer once: the record is kept under _build/graded until something that it depends on changes."""
+"""Grade an answer once: its record stays under _build/graded until something that it depends on changes."""
 
 from __future__ import annotations
 
