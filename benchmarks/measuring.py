@@ -1,8 +1,8 @@
-"""How well memory is measured on this host, by every method that it allows: ``python benchmarks/measuring.py``.
+"""Test every method of measuring memory that this host allows: ``python benchmarks/measuring.py``.
 
-Each row runs code whose need is known by arithmetic in a sandbox and compares. ``--runs`` sets how often the training
-run is repeated for its spread. Times are compared side by side in one go, as ratios of medians. At the end: how long a
-learner waits for the scans and for the extension.
+Each row runs code in a sandbox and compares its peak with the need that arithmetic gives. ``--runs`` sets how often the
+training run is repeated, to show its spread. Times are compared as ratios of medians, measured in one session. The last
+lines show how long a learner waits for the scans and for the extension.
 """
 
 from __future__ import annotations

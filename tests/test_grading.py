@@ -21,8 +21,8 @@ from pydantic import ValidationError
 from test_grading_submission import TRAIN, code, notebook
 
 from course_utils import labs, sandbox, scans
-from course_utils.grading import grade_source, many, record, score, seed, submission
-from course_utils.grading.grade import isolation_level
+from course_utils.grading import many, record, score, seed, submission
+from course_utils.grading.grade import grade_answer, isolation_level
 from course_utils.grading.seed import CannotGrade, seed_from
 from course_utils.grading.tasks import pipeline, predicting, search
 from course_utils.grading.tasks.pipeline import Pipeline
@@ -155,7 +155,7 @@ def test_every_record_is_valid(graded):
 
 def test_an_endless_loop_runs_out_of_time():
     cells = [("graded cell", "def train(folder):\n    while True:\n        pass")]
-    one = grade_source(cells, LAB.model_copy(update={"time_limit": 1}))
+    one = grade_answer(submission.check(LAB, cells), LAB.model_copy(update={"time_limit": 1}))
     assert one.verdict == "timed_out" and one.where.line in (2, 3)
 
 
@@ -172,7 +172,7 @@ def predict(model, paths):
 """
     if why := sandbox.unavailable("bwrap"):
         cannot_be_tested(why)
-    one = grade_source([("graded cell", spying)], LAB, isolation="bwrap")
+    one = grade_answer(submission.check(LAB, [("graded cell", spying)]), LAB, isolation="bwrap")
     assert (one.verdict, one.isolation) == ("inaccurate", "bwrap"), one.message
 
 
@@ -323,7 +323,7 @@ ZEROS = "def predict(file, paths): return [0] * len(paths)\n"
     ],
 )
 def test_a_compressed_model_is_graded_on_what_serving_it_needs(source, verdict, words):
-    one = grade_source([("graded cell", source)], COMPRESS)
+    one = grade_answer(submission.check(COMPRESS, [("graded cell", source)]), COMPRESS)
     assert one.verdict == verdict, one.message
     assert words in one.message
     if verdict in ("over_budget", "inaccurate"):
@@ -425,7 +425,7 @@ def predict(model, paths): return [0] * len(paths)
 """
     secret = seed_from("a secret of this test")
     hidden = f"int('{str(secret)[::-1]}'[::-1])"
-    one = grade_source([("graded cell", f"SEED = {hidden}\n{spying}")], LAB, seed=secret)
+    one = grade_answer(submission.check(LAB, [("graded cell", f"SEED = {hidden}\n{spying}")]), LAB, seed=secret)
     assert one.verdict == "inaccurate", one.message
 
 
