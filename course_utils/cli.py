@@ -17,8 +17,6 @@ import typer
 from course_utils.units import mib, percent, seconds
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
 
     from course_utils.grading.record import Record
@@ -46,11 +44,13 @@ def grade(
 ) -> None:
     """Grade submissions: verdict, score, peak and accuracy of each into --out."""
     from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from course_utils import reports, sandbox
     from course_utils.grading.many import grade_paths
 
-    progress = _progress(Console(stderr=True))
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    progress = Progress(*columns, console=Console(stderr=True))
     bar = progress.add_task("Grading", total=None)
 
     def advance(level: str, done: int, total: int) -> None:
@@ -154,7 +154,7 @@ def explain(
 
     if str(file) == "-":
         if sys.stdin.isatty():
-            print("Paste the error text, then press Ctrl-D.", file=sys.stderr)
+            _warn("Paste the error text, then press Ctrl-D.")
         text, source = sys.stdin.buffer.read(), "Standard input"
     else:
         try:
@@ -205,13 +205,6 @@ def _table(records: list[Record], width: int) -> Table:
         # Text, not str: brackets in what a learner wrote are no markup.
         table.add_row(*(Text(cell) for cell in cells[: len(table.columns)]))
     return table
-
-
-def _progress(console: Console) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, console=console)
 
 
 def _print_json(value: object) -> None:

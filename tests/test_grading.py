@@ -27,6 +27,7 @@ from course_utils.grading.seed import CannotGrade, seed_from
 from course_utils.grading.tasks import pipeline, predicting, search
 from course_utils.grading.tasks.pipeline import Pipeline
 from course_utils.grading.tasks.train import Train
+from course_utils.sandbox import inside
 from tools import ROOT
 
 LAB = labs.get(1)
@@ -254,7 +255,7 @@ def test_a_search_returns_a_model_and_an_accuracy_for_each_configuration(monkeyp
     def graded(found) -> dict:
         """Let a search return ``found``; what the run says to the grader in the end."""
         said = []
-        monkeypatch.setattr(sandbox.inside, "exchange", lambda message: said.append(message) or {"images": ["a.jpg"]})
+        monkeypatch.setattr(inside, "exchange", lambda message: said.append(message) or {"images": ["a.jpg"]})
         answer = {"search": lambda _, all_: asked.append(all_) or found, "predict": lambda _, paths: [3] * len(paths)}
         predicting.run(search.inside, answer, "folder", search.CONFIGURATIONS)
         return said[-1]
