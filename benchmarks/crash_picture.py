@@ -1,10 +1,10 @@
-"""Run lab 01's crash and its last fix for real, and draw both memory curves into one picture.
+"""Run the crash of lab 01 and its last fix, and draw both memory curves in one picture.
 
     python -m benchmarks.crash_picture
 
 writes book/images/crash-and-fix-light.svg and -dark.svg, which the front page and README.md show.
 
-Both cells come from the source of the lab, load the same scans and run under the same budget.
+Both cells come from the source of the lab, load the same scans, and run under the same budget.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 For each lab: how the crash cell dies and where, the solution over five seeds (of the answer and of the hidden images)
 against budget, floor and time limit, the untouched starter, and the verdict of each typical wrong answer. Results go
-to book/measured/NN.json, of which the book makes a page. ``--changed`` measures only labs whose source, table or
-wrong answers changed since. Returns 1 where a lab has less room than it must have.
+to book/measured/NN.json, of which the book makes a page. ``--changed`` measures only the crashes whose cells changed
+since, and the answers of labs whose graded cells, table or wrong answers did. Returns 1 where a lab has less room than
+it must have.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ SEEDS = range(5)
 LARGEST_SHARE_OF_BUDGET, LARGEST_SHARE_OF_TIME, FEWEST_DEVIATIONS = 0.7, 0.5, 3
 
 
-def fingerprint(lab: labs.LabSpec) -> str:
-    """A hash of what the figures of a lab depend on within the lab itself; its prose and its hints are not among it."""
-    parts = [repr(rules(lab)), crash_cell(lab)]
-    parts += [text for kind in ("labs", "solutions") for _, text in answer(ROOT / kind / f"{lab.name}.ipynb")]
+def fingerprints(lab: labs.LabSpec) -> dict[str, str]:
+    """Hashes of the parts of a lab that the figures of its crash and of its answers depend on; prose is in neither."""
+    answers = [repr(rules(lab))]
+    answers += [text for kind in ("labs", "solutions") for _, text in answer(ROOT / kind / f"{lab.name}.ipynb")]
     # The two comment lines above a wrong answer are prose too.
-    parts += [path.read_text("utf-8").split("\n", 2)[2] for path in wrong_answers(lab)]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    answers += [path.read_text("utf-8").split("\n", 2)[2] for path in wrong_answers(lab)]
+    parts = {"crash": sandboxed_cells(lab), "answers": answers}
+    return {name: hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16] for name, texts in parts.items()}
 
 
 def wrong_answers(lab: labs.LabSpec) -> list[Path]:
@@ -51,11 +53,6 @@ def answer(path: Path) -> submission.Cells:
     """The graded cells of a notebook."""
     (found,) = submission.read(path).answers
     return found.cells
-
-
-def crash_cell(lab: labs.LabSpec) -> str:
-    """The cell of a lab that crashes, with its magic."""
-    return sandboxed_cells(lab)[-1]
 
 
 def sandboxed_cells(lab: labs.LabSpec) -> list[str]:
@@ -86,7 +83,7 @@ def crash(lab: labs.LabSpec) -> dict[str, Any]:
 
 
 def measure(lab: labs.LabSpec) -> dict[str, Any]:
-    """Measure one lab; some minutes."""
+    """Measure the answers to one lab; some minutes."""
     cells = answer(ROOT / "solutions" / f"{lab.name}.ipynb")
     records = []
     for seed in SEEDS:
@@ -106,12 +103,9 @@ def measure(lab: labs.LabSpec) -> dict[str, Any]:
         wrong.append({"name": path.stem, "verdict": record.verdict, "score": record.score})
         print(f"lab {lab.number} {path.stem}: {record.verdict}", flush=True)
     return {
-        "lab": lab.number,
-        "fingerprint": fingerprint(lab),
         "measured_on": datetime.date.today().isoformat(),
         "versions": versions(),
         "method": records[0].method,
-        "crash": crash(lab),
         "verdicts": [record.verdict for record in records],
         "peak_mib": max(record.peak_mib or 0.0 for record in records),
         "budget_mib": lab.budget_mib,
@@ -152,8 +146,11 @@ def main() -> int:
     for lab in [labs.get(number) for number in options.numbers] or labs.specs():
         path = MEASURED / f"{lab.number}.json"
         found = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        if not (options.changed and found.get("fingerprint") == fingerprint(lab)):
-            found = measure(lab)
+        now, before = fingerprints(lab), found.get("fingerprints", {}) if options.changed else {}
+        if now != before:
+            of_crash = {} if now["crash"] == before.get("crash") else {"crash": crash(lab)}
+            of_answers = {} if now["answers"] == before.get("answers") else measure(lab)
+            found |= {"lab": lab.number, "fingerprints": now, **of_crash, **of_answers}
             path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
         room = (found["accuracy_mean"] - found["floor"]) / max(found["accuracy_deviation"], 1e-9)
         print(

@@ -1,8 +1,8 @@
-"""How well memory is measured on this host, by every method that it allows: ``python benchmarks/measuring.py``.
+"""Test every method of measuring memory that this host allows: ``python benchmarks/measuring.py``.
 
-Each row runs code whose need is known by arithmetic in a sandbox and compares. ``--runs`` sets how often the training
-run is repeated for its spread. Times are compared side by side in one go, as ratios of medians. At the end: how long a
-learner waits for the scans and for the extension.
+Each row runs code in a sandbox and compares its peak with the need that arithmetic gives. ``--runs`` sets how often the
+training run is repeated, to show its spread. Times are compared as ratios of medians, measured in one session. The last
+lines show how long a learner waits for the scans and for the extension.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from course_utils import memory, sandbox
+from course_utils.sandbox import isolation
 
 # name: (expected MiB, source). FOLDER is replaced by a folder on disk with a 1 GiB file in it.
 CASES = {
@@ -111,7 +112,7 @@ def training_spread(methods: list[str], runs: int) -> None:
     peaks: dict[str, list[float]] = {method: [] for method in methods}
     seconds: dict[str, list[float]] = {method: [] for method in [*methods, "unwatched"]}
     told = TRAINING + "from course_utils.sandbox.inside import report\nreport(seconds=seconds)"
-    environment = sandbox.environment("process") | {"CUDA_VISIBLE_DEVICES": "-1"}
+    environment = isolation.environment(None) | {"CUDA_VISIBLE_DEVICES": "-1"}
     for _ in range(runs):
         for method in methods:
             outcome = sandbox.run(told, budget_mib=2048, method=method)

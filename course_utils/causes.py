@@ -7,7 +7,7 @@ import math
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib import resources
 
 from course_utils import units
@@ -31,22 +31,23 @@ class Explanation:
     """The number of the lab that teaches the remedy, such as ``"01"``; "" if none does."""
 
 
-class UnknownCause(KeyError):
+class UnknownCause(LookupError):
     """An id that ``causes.toml`` does not have; its text is one sentence."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 @dataclass(frozen=True)
 class _Cause:
     explanation: Explanation
-    patterns: tuple[re.Pattern[str], ...]
-    code: tuple[re.Pattern[str], ...]
-    live: tuple[str, ...] = field(default=())
+    patterns: Sequence[re.Pattern[str]]
+    code: Sequence[re.Pattern[str]]
+    live: Sequence[str] = ()
     sign: str = "error"
     by_device: bool = False
-    seen: tuple[str, ...] = field(default=())
+    seen: Sequence[str] = ()
+
+    def on_host(self) -> Explanation:
+        """The explanation where it is known that the device was the CPU."""
+        return replace(self.explanation, kind="host_ram") if self.by_device else self.explanation
 
 
 def explain(text: str | bytes) -> Explanation:
@@ -55,6 +56,7 @@ def explain(text: str | bytes) -> Explanation:
     Any text is accepted, also empty, binary or huge; of a huge one only the start and the end are read.
     """
     text = _readable(text)
+    on_host = bool(_CPU.search(text) and not _GPU.search(text))
     shown: dict[str, list[_Cause]] = {sign: [] for sign in ("error", "vague", "fault", "silent", "warning")}
     for cause in _read().values():
         if any(pattern.search(text) for pattern in cause.patterns):
@@ -66,11 +68,14 @@ def explain(text: str | bytes) -> Explanation:
         # Memory ran out; a warning before it, or the line of code, may say of what.
         hints = [cause for cause in shown["warning"] if cause.explanation.kind == "host_ram"]
         chosen = _by_code(text) or (hints + shown["vague"] + shown["silent"])[0]
-        if chosen.by_device:
-            chosen = replace(chosen, explanation=replace(chosen.explanation, kind="host_ram"))
+        on_host = True
     else:
         chosen = (shown["fault"] + errors + shown["warning"] + [_read()["unknown"]])[0]
-    return _with_figures(chosen, text)
+    found = chosen.on_host() if on_host else chosen.explanation
+    named = _allocation(text) if found.kind in ("host_ram", "gpu_memory") else None
+    if named:
+        found = replace(found, why=f"{found.why} Here it is: {named[0]}, {units.mib(named[1] / 2**20)}.")
+    return found
 
 
 def from_code(source: str, live: Sequence[str] = ()) -> Explanation | None:
@@ -80,18 +85,16 @@ def from_code(source: str, live: Sequence[str] = ()) -> Explanation | None:
     """
     cause = _by_code(source)
     if cause is None:
-        described = [
-            cause for cause in _read().values() if any(what.startswith(cause.live) for what in live if cause.live)
-        ]
-        cause = described[0] if described else None
-    if cause is None:
-        return None
-    return replace(cause.explanation, kind="host_ram") if cause.by_device else cause.explanation
+        typical = (cause for cause in _read().values() if any(text.startswith(tuple(cause.live)) for text in live))
+        cause = next(typical, None)
+    return cause.on_host() if cause else None
 
 
 def seen(name: str) -> tuple[str, ...]:
     """Return real messages by which people meet this cause; none if only a line of code tells. Raises UnknownCause."""
-    return _find(name).seen
+    if name not in _read():
+        raise UnknownCause(f"There is no cause {name!r}; the causes are {', '.join(_read())}.")
+    return tuple(_read()[name].seen)
 
 
 def explanations() -> list[Explanation]:
@@ -170,29 +173,10 @@ def _allocation(text: str) -> tuple[str, int] | None:
     return ("one block", max(sizes)) if sizes and max(sizes) > 0 else None
 
 
-def _with_figures(cause: _Cause, text: str) -> Explanation:
-    """Settle which memory it was, and add the arithmetic where the text names an allocation."""
-    found = cause.explanation
-    if cause.by_device and _CPU.search(text) and not _GPU.search(text):
-        found = replace(found, kind="host_ram")
-    named = _allocation(text) if found.kind in ("host_ram", "gpu_memory") else None
-    if named:
-        found = replace(found, why=f"{found.why} Here it is: {named[0]}, {units.mib(named[1] / 2**20)}.")
-    return found
-
-
 def _by_code(source: str) -> _Cause | None:
     """The first cause of which a line of code is typical."""
-    for cause in _read().values():
-        if any(pattern.search(source) for pattern in cause.code):
-            return cause
-    return None
-
-
-def _find(name: str) -> _Cause:
-    if name not in _read():
-        raise UnknownCause(f"There is no cause {name!r}; the causes are {', '.join(_read())}.")
-    return _read()[name]
+    typical = (cause for cause in _read().values() if any(pattern.search(source) for pattern in cause.code))
+    return next(typical, None)
 
 
 @functools.cache
@@ -200,14 +184,9 @@ def _read() -> dict[str, _Cause]:
     text = resources.files("course_utils").joinpath("causes.toml").read_text(encoding="utf-8")
     causes: dict[str, _Cause] = {}
     for row in tomllib.loads(text)["cause"]:
-        words = {key: row[key] for key in ("kind", "title", "why", "fix", "lab")}
-        causes[row["id"]] = _Cause(
-            Explanation(cause=row["id"], **words),
-            tuple(_compile(pattern) for pattern in row["patterns"]),
-            tuple(re.compile(pattern) for pattern in row.get("code", ())),
-            tuple(row.get("live", ())),
-            row.get("sign", "error"),
-            row.get("by_device", False),
-            tuple(row.get("seen", ())),
-        )
+        name = row.pop("id")
+        words = {key: row.pop(key) for key in ("kind", "title", "why", "fix", "lab")}
+        patterns = [_compile(pattern) for pattern in row.pop("patterns")]
+        code = [re.compile(pattern) for pattern in row.pop("code", ())]
+        causes[name] = _Cause(Explanation(cause=name, **words), patterns, code, **row)
     return causes

@@ -18,8 +18,6 @@ from course_utils.files import cache_folder
 from course_utils.units import mib, percent, seconds
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
     from rich.table import Table
 
     from course_utils.grading.record import Record
@@ -59,20 +57,20 @@ def grade(
 ) -> None:
     """Grade submissions: verdict, score, peak and accuracy of each into --out."""
     from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from course_utils import reports, sandbox
-    from course_utils.grading.discovery import NoSuchPath
     from course_utils.grading.many import grade_paths
-    from course_utils.grading.seed import CannotGrade
 
-    progress = _progress(Console(stderr=True))
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    progress = Progress(*columns, console=Console(stderr=True))
     bar = progress.add_task("Grading", total=None)
 
     def advance(level: str, done: int, total: int) -> None:
         progress.update(bar, description=f"Grading ({level})", completed=done, total=total)
         progress.start()
 
-    with _one_sentence(CannotGrade, NoSuchPath):
+    with _one_sentence():
         try:
             graded = grade_paths(
                 paths, out, jobs=jobs, isolation=isolation, seed_file=seed_file, say=_warn, progress=advance
@@ -85,10 +83,10 @@ def grade(
         finally:
             if progress.live.is_started:
                 progress.stop()
-        try:
-            written = reports.write(graded.records, out)
-        except OSError as error:
-            raise CannotGrade(f"Cannot write the results into {out} ({error.strerror}).") from None
+    try:
+        written = reports.write(graded.records, out)
+    except OSError as error:
+        _stop(f"Cannot write the results into {out} ({error.strerror}).")
     screen = Console()
     screen.print(_table(graded.records, screen.width))
     print("Written: " + ", ".join(map(str, written)))
@@ -105,13 +103,12 @@ def check(file: Annotated[Path, typer.Argument(help="Your notebook or script.")]
 
     from course_utils import labs, sandbox
     from course_utils.grading import discovery
-    from course_utils.grading.grade import grade_answer
-    from course_utils.grading.seed import CannotGrade
+    from course_utils.grading.grade import grade_answer, of_student
 
     console = Console(stderr=True)
-    with _one_sentence(CannotGrade, discovery.NoSuchPath):
-        if file.is_dir():
-            _stop(f"{file} is a folder: check takes one file, grade takes folders.")
+    if file.is_dir():
+        _stop(f"{file} is a folder: check takes one file, grade takes folders.")
+    with _one_sentence():
         (found,) = discovery.discover([file])
         one = discovery.read_found(found)
         for answer in one.answers:
@@ -121,8 +118,8 @@ def check(file: Annotated[Path, typer.Argument(help="Your notebook or script.")]
                     status.update(f"Grading lab {number}: {mib(held)} after {seconds(duration)}")
 
                 lab = labs.get(answer.lab) if answer.lab else None
-                record = grade_answer(answer, lab, listener=sandbox.Listener(sample=show), submission=one)
-            _show(record)
+                record = grade_answer(answer, lab, listener=sandbox.Listener(sample=show))
+            _show(of_student(record, one))
 
 
 @application.command()
@@ -170,12 +167,15 @@ def explain(
 
     if str(file) == "-":
         if sys.stdin.isatty():
-            print("Paste the error text, then press Ctrl-D.", file=sys.stderr)
-        text = sys.stdin.buffer.read().decode("utf-8", "replace")
-        if not text.strip():
-            _stop("Standard input is empty.")
+            _warn("Paste the error text, then press Ctrl-D.")
+        text, source = sys.stdin.buffer.read(), "Standard input"
     else:
-        text = _read(file)
+        try:
+            text, source = file.read_bytes(), str(file)
+        except OSError as error:
+            _stop(f"Cannot read {file}: {error.strerror}.")
+    if not text.strip():
+        _stop(f"{source} is empty.")
     found = causes.explain(text)
     if as_json:
         _print_json(dataclasses.asdict(found))
@@ -209,34 +209,15 @@ def _table(records: list[Record], width: int) -> Table:
         table.add_column(name, overflow="fold")
     for name in ("Score", "Peak", "Accuracy"):
         table.add_column(name, justify="right")
-    wide = width >= WIDE
-    if wide:
+    if width >= WIDE:
         table.add_column("Message", overflow="fold")
     for record in sorted(records, key=lambda record: (record.student, record.lab)):
-        peak, accuracy = record.peak_mib, record.accuracy
-        figures = f"{record.score:.1f}", "" if peak is None else mib(peak)
-        share = "" if accuracy is None else percent(accuracy)
-        cells = (record.student, record.lab, record.verdict, *figures, share)
+        peak = "" if record.peak_mib is None else mib(record.peak_mib)
+        accuracy = "" if record.accuracy is None else percent(record.accuracy)
+        cells = [record.student, record.lab, record.verdict, f"{record.score:.1f}", peak, accuracy, record.message]
         # Text, not str: brackets in what a learner wrote are no markup.
-        table.add_row(*(Text(cell) for cell in (*cells, *([record.message] if wide else []))))
+        table.add_row(*(Text(cell) for cell in cells[: len(table.columns)]))
     return table
-
-
-def _progress(console: Console) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, console=console)
-
-
-def _read(path: Path) -> str:
-    try:
-        text = path.read_text("utf-8", "replace")
-    except OSError as error:
-        _stop(f"Cannot read {path}: {error.strerror}.")
-    if not text.strip():
-        _stop(f"{path} is empty.")
-    return text
 
 
 def _print_json(value: object) -> None:
@@ -255,9 +236,11 @@ def _stop(sentence: str) -> NoReturn:
 
 
 @contextmanager
-def _one_sentence(*errors: type[Exception]) -> Iterator[None]:
-    """End with the sentence of an expected error, and code 2, instead of a traceback."""
+def _one_sentence() -> Iterator[None]:
+    """End with the sentence of why nothing can be graded, and code 2, instead of a traceback."""
+    from course_utils.grading.seed import CannotGrade
+
     try:
         yield
-    except errors as error:
+    except CannotGrade as error:
         _stop(str(error))

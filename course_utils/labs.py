@@ -11,11 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 Number = int | float  # as it is written: 240 stays 240 on a page
 
 
-class UnknownLab(KeyError):
+class UnknownLab(LookupError):
     """A lab number that the course does not have; its text is one sentence for the learner."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class LabSpec(BaseModel):

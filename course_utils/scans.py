@@ -14,9 +14,7 @@ import hashlib
 import importlib.util
 import io
 import json
-import operator
 import os
-import shutil
 import stat
 import sys
 import tempfile
@@ -27,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from course_utils.files import cache_folder, write_whole
+from course_utils.files import cache_folder, remove, write_whole
 
 SPLITS = ("train", "validation", "hidden")
 CLASSES = 10
@@ -218,7 +216,7 @@ def _render(folder: Path, scan: dict, count: int) -> None:
     """Draw into a temporary folder, and rename it to ``folder`` when it is whole. The caller holds the lock."""
     prefix = f".{folder.name}.part"
     for left_over in folder.parent.glob(f"{prefix}*"):  # from a run that was killed
-        _remove(left_over)
+        remove(left_over)
     part = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
         for label in range(CLASSES):
@@ -236,7 +234,7 @@ def _render(folder: Path, scan: dict, count: int) -> None:
         part.rename(folder)
     finally:
         for left_over in folder.parent.glob(f"{prefix}*"):
-            _remove(left_over)
+            remove(left_over)
 
 
 def _draw_all(folder: Path, scan: dict, count: int) -> None:
@@ -309,13 +307,6 @@ def _content(path: str) -> str:
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def _remove(folder: Path) -> None:
-    """Remove a folder, read-only or not."""
-    for place, _, _ in os.walk(folder):
-        os.chmod(place, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 @contextlib.contextmanager
 def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show how far the drawing is where somebody can watch: in a terminal, or in a notebook."""
@@ -343,10 +334,6 @@ def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _whole_number(name: str, value: object, least: int, most: int) -> int:
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, bool) or not least <= number <= most:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
         raise ScanError(f"The {name} of scans must be a whole number from {least} to {most}, not {value!r}.")
-    return number
+    return int(value)

@@ -1,19 +1,19 @@
 # %% [markdown]
 # # Leaner architectures
 #
-# A network of four layers dies while it is being built, and no smaller batch can save it. In this lab you find out
-# where each megabyte of a training step goes, and take the memory out of the architecture itself.
+# A network of four layers runs out of memory while it is being built, and no smaller batch can save it. In this lab you
+# find out where each megabyte of a training step goes, and you make the architecture itself smaller.
 #
 # **Objectives**
 #
 # - Tell parameters from activations, and know which of the two fills the memory.
-# - Count what Adam adds to a layer of weights.
-# - Use global pooling, strides and smaller inputs, and know what separable convolutions and Dropout do not save.
+# - Count the numbers that Adam adds to a layer of weights.
+# - Use global pooling, strides, and smaller inputs, and know why separable convolutions and Dropout save no memory.
 #
 # **Prerequisites**
 #
 # - Lab 02: activations grow with the batch, weights do not.
-# - You know what a convolution, a pooling layer and a Dense layer compute.
+# - You know what a convolution, a pooling layer, and a Dense layer compute.
 
 # %%
 from course_utils import scans
@@ -22,8 +22,9 @@ folder = scans.load("train", count=500, size=64)
 print(f"{len(list(folder.glob('*/*.jpg')))} scans of 64 x 64 pixels are ready.")
 
 # %% [markdown]
-# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
-# runs it first, in its own process. Both count toward the peak. All cells of this lab share these imports:
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name. A later cell that lists this name in
+# `--after` runs the named cell first, in its own process. Both count toward the peak. All cells of this lab share these
+# imports:
 
 # %%
 # %%sandbox --budget 256 --name start
@@ -42,8 +43,8 @@ from course_utils.sandbox.inside import report
 # The network below has one convolution, `Flatten`, a Dense layer of 512 units, and one of 10. It will train on 32 small
 # scans.
 #
-# How much memory will that need at its peak? Write your number in MiB after `--predict`, in place of the 50 that
-# stands there, and run the cell.
+# How much memory will that need at its peak? Write your number in MiB after `--predict`, in place of the 50, and run
+# the cell.
 
 # %% [markdown]
 # ## Crash
@@ -64,7 +65,7 @@ model.compile("adam", "sparse_categorical_crossentropy")
 loss = model.train_on_batch(x, y)
 
 # %% [markdown]
-# It died on the line that makes the wide layer. No scan had gone through the network yet, so the batch is not to
+# The run died on the line that makes the wide layer. No scan had gone through the network yet, so the batch is not to
 # blame.
 
 # %% [markdown]
@@ -73,7 +74,7 @@ loss = model.train_on_batch(x, y)
 # Two things fill the memory of a training step.
 #
 # - **Parameters**, once for the whole batch. Each weight comes with its gradient and, with Adam, two more numbers: the
-#   running means of the gradient and of its square, called slots. That makes four numbers a weight.
+#   running means of the gradient and of its square, called slots. That makes four numbers per weight.
 # - **Activations**, the outputs of layers, once for each image. Training keeps them until the gradients are done.
 #
 # > weights of a Dense layer = inputs x units
@@ -99,13 +100,14 @@ for name, (parameters, outputs) in layers.items():
     print(f"{name:<26}{parameters:>12,}{sizes[0]:>8.1f} MiB{sizes[1]:>8.1f} MiB{sizes[2]:>9.1f} MiB")
 
 # %% [markdown]
-# One layer has nearly all of it. Its weights alone would have fit. Drawing them did not: the random initializer needs
-# further arrays of that size while it works, and that is where the run died. Gradient and slots would have come on top.
+# One layer has nearly all of it. Its weights alone would have fit. But drawing random weights takes more than the
+# weights: the initializer needs further arrays of that size while it works, and the run died there. The gradient and
+# the slots would have come on top.
 #
-# The next cell builds the same network with weights of zero, so that drawing them costs nothing. It looks at the
-# process after each stage: weights made, slots made, gradients computed and held. Then it does three updates. It runs
-# twice, with 256 units and with 512. Everything but that layer drops out of the difference between the two.
-# `notebook.run` does with a text the same as `%%sandbox --after` does with a cell.
+# The next cell builds the same network with weights of zero, so that drawing them costs nothing. It measures the
+# process after each stage: weights made, slots made, and gradients computed and held. Then it makes three updates. It
+# runs twice, with 256 units and with 512. The difference between the two runs leaves only that layer. `notebook.run`
+# runs a text in the same way as `%%sandbox --after` runs a cell.
 
 # %% tags=["explain"]
 from course_utils import notebook
@@ -151,11 +153,11 @@ at_peak = wide.peak_mib - narrow.peak_mib
 print(f"at the peak     measured {at_peak:4.0f} MiB: {at_peak / added:.1f} times the added weights")
 
 # %% [markdown]
-# The four numbers a weight are there, one after the other. The peak is higher still: an update needs more arrays of the
-# size of the weights, and these are gone when the line is done. The number of them that are alive at once can change
-# from run to run, so peaks of such a network differ by whole multiples of its weights.
+# The four numbers per weight appear one after the other. The peak is higher still: an update needs more arrays of the
+# size of the weights, and frees them when the line is done. The number of arrays that are alive at once can change from
+# run to run, so the peaks of such a network differ by whole multiples of its weights.
 #
-# ### What "big" means
+# ### The two kinds of big layers
 #
 # VGG16 is the classic example. Compare its first convolution with its first Dense layer:
 
@@ -169,15 +171,16 @@ print(f"first Dense layer, {dense:,} weights")
 print(f"  these weights:              {4 * dense:>12,} bytes")
 
 # %% [markdown]
-# The two take the same number of bytes, to the last one. A layer with hardly a parameter can cost as much as the
-# largest layer of the network. `model.summary()` gives you only the bytes of the parameters. For the activations,
-# multiply out its column of output shapes yourself, times the batch and four bytes.
+# The two take exactly the same number of bytes. A layer with hardly any parameters can cost as much as the largest
+# layer of the network. `model.summary()` gives you only the bytes of the parameters. For the activations, take the
+# shapes in its output column and multiply them by the batch and by four bytes.
 
 # %% [markdown]
 # ## Fix it, step by step
 #
-# Each step trains on one batch of 125 scans, about four times that of the crash, so that activations show. Do not
-# compare these peaks with the 256 MiB of the crash. Watch parameters and peak: they do not go together.
+# Each step trains on one batch of 125 scans, about four times as many as in the crash, so that the activations become
+# visible. Do not compare these peaks with the 256 MiB of the crash. Watch the parameters and the peak: they do not go
+# together.
 #
 # This cell holds everything that the steps share: the batch, and a function that trains a network on it for three steps
 # and reports its parameters and its time.
@@ -202,8 +205,8 @@ def train_three_steps(layers):
 # %% [markdown]
 # ### Step 1: end with global pooling
 #
-# `GlobalMaxPooling2D` keeps one number a channel, the largest, wherever in the picture it was. A wide Dense layer has
-# nothing left to be wide for. A second convolution gives the network more to look at.
+# `GlobalMaxPooling2D` keeps one number per channel: the largest, wherever in the picture it was. So few numbers need no
+# wide Dense layer. A second convolution gives the network more to look at.
 
 
 # %%
@@ -224,13 +227,13 @@ def network():
 train_three_steps(network())
 
 # %% [markdown]
-# Nearly all weights are gone. The rest is activations, and the first convolution, at full resolution, makes most of
-# them.
+# Nearly all weights are gone. Activations fill the rest, and the first convolution makes most of them, at full
+# resolution.
 #
 # ### Step 2: strides instead of pooling
 #
 # A convolution with `strides=2` looks at every second pixel, so its output has a quarter of the numbers. Pooling gives
-# the same size, but only after the convolution has made all of them.
+# the same size, but only after the convolution has made all the numbers.
 
 # %%
 # %%sandbox --budget 1024 --into strides --after batch_of_125
@@ -274,7 +277,7 @@ x = np.stack([np.asarray(Image.open(path).resize((32, 32))) for path in paths])
 train_three_steps(network())
 
 # %% [markdown]
-# ### The steps beside each other
+# ### The steps side by side
 
 # %%
 steps = {
@@ -292,10 +295,10 @@ for name in ("strides", "separable", "half the resolution"):
 # %% [markdown]
 # ## What people say
 #
-# When a network is too big, forums offer "simplified" ones to copy. Here are two such pairs, in the sizes in which
-# people share them: one for pictures of 32 x 32 pixels, and one for 150 x 150, where the small one also has Dropout. A
-# batch has 32 pictures of random pixels, because the content of a picture does not matter for memory. The fifth network
-# leaves Dropout out of the small one, and the last puts two Dropout layers into the network of step 1.
+# When a network is too big, forums offer "simplified" ones to copy. Here are two such pairs, in the sizes that people
+# share: one pair for pictures of 32 x 32 pixels, and one for 150 x 150. The small network of the second pair also has
+# Dropout. A batch has 32 pictures of random pixels, because the content of a picture does not matter for memory. The
+# fifth network is that small one without Dropout, and the last is the network of step 1 with two Dropout layers.
 
 # %%
 TEMPLATE = """
@@ -336,7 +339,7 @@ notebook.compare(copied, alt="Memory over time of networks that are widely copie
 
 # %% [markdown]
 # Does a network need the wide Dense layer to learn anything? The next cells train the same two convolutions for a few
-# epochs, once with `Flatten` and a Dense layer behind them, and once with a third convolution and global pooling.
+# epochs, once followed by `Flatten` and a Dense layer, and once followed by a third convolution and global pooling.
 
 # %%
 # %%sandbox --budget 256 --name convolutions --after start
@@ -385,7 +388,7 @@ learn(
 
 
 def saving(lean, plain):
-    """Share of the peak that is saved, and its verdict."""
+    """Return the figures of two peaks, and the verdict on the share that is saved."""
     share = 1 - lean.peak_mib / plain.peak_mib
     figures = f"{plain.peak_mib:.0f} MiB before, {lean.peak_mib:.0f} MiB after: {-share:+.0%}"
     return figures, "true" if share > 0.6 else "half true" if share > 0.15 else "false"
@@ -402,7 +405,7 @@ notebook.claims(
         (
             "Fewer parameters, less memory.",
             f"a {pooling.values['parameters'] / separable.values['parameters']:.0f}th of the parameters, {fewer}",
-            "depends: on whether weights or activations fill it" if fewer_verdict == "false" else fewer_verdict,
+            "depends: on whether weights or activations fill the memory" if fewer_verdict == "false" else fewer_verdict,
         ),
         ("Take 64-Dense 512 instead of 128-256-Dense 1024.", first_pair, first_verdict),
         ("Take 16-8 with Dropout instead of 32 filters.", second_pair, second_verdict),
@@ -423,8 +426,8 @@ notebook.claims(
 )
 
 # %% [markdown]
-# Look at the parameters in the comparison above to see why. A Dense layer behind `Flatten` has most of them, in all
-# four networks. Fewer filters help little if a pooling layer goes with them, because then more pixels reach `Flatten`:
+# Look at the parameters in the comparison above to see why. In all four networks, the Dense layer after `Flatten` has
+# most of them. Fewer filters help little if a pooling layer is also removed, because then more pixels reach `Flatten`:
 # the small network of the first pair keeps three quarters of the parameters. In the second pair, one more pooling layer
 # and 8 channels in place of 32 make the output of `Flatten` 17 times shorter.
 
@@ -432,15 +435,15 @@ notebook.claims(
 # ## Your turn
 #
 # Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
-# a class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255.
+# per class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds, training and grading together.
 #
-# The network of the crash needs several times that. `BatchNormalization(momentum=0.8)` behind a convolution makes it
-# learn faster; the default momentum is too slow for so few steps. Any answer that meets the three is right.
-# `%course hint {{number}}` gives a hint.
+# The network of the crash needs several times that memory. `BatchNormalization(momentum=0.8)` after a convolution makes
+# the network learn faster; the default momentum is too slow for so few steps. Any answer that meets all three limits is
+# right. `%course hint {{number}}` gives a hint.
 
 # %% tags=["graded"]
 # %%graded 07
@@ -479,9 +482,9 @@ def train(folder):
 # %% [markdown] tags=["solution"]
 # ## Why it works
 #
-# Two decisions take the memory out. `GlobalMaxPooling2D` hands ten outputs 64 numbers a picture, so no Dense layer is
-# wide. And the first convolution has `strides=2`, so no activation has the full resolution. The scans come from
-# `image_dataset_from_directory`, 32 at a time, so the data set is never in memory as a whole.
+# Two decisions save the memory. `GlobalMaxPooling2D` hands 64 numbers per picture to the ten outputs, so no Dense layer
+# is wide. The first convolution has `strides=2`, so no activation has the full resolution. The scans come from
+# `image_dataset_from_directory`, 32 at a time, so the whole data set is never in memory.
 
 # %% tags=["solution"]
 answer = {
@@ -496,25 +499,26 @@ for name, (parameters, outputs) in answer.items():
     )
 
 # %% [markdown] tags=["solution"]
-# All of it together is small. Most of the peak is what every training run pays: the graph that TensorFlow builds, and
+# All of this together is small. Most of the peak is a cost of every training run: the graph that TensorFlow builds, and
 # the scans that are read ahead.
 #
 # ## What else would pass
 #
 # - **Pooling instead of strides, with few filters.** The first convolution then works at full resolution, so 8 or 16
-#   filters cost what 32 or 64 cost behind a stride.
+#   filters there cost as much as 32 or 64 with a stride.
 # - **`Flatten`, if little reaches it.** After three poolings or strides a picture is 6 x 6 pixels, and a Dense layer
-#   behind it is small.
-# - **Smaller inputs.** `image_size=(32, 32)` and a `Resizing(32, 32)` layer at the front quarter every activation. The
-#   layer is part of the model, so the grader can still feed it the full size.
+#   after it is small.
+# - **Smaller inputs.** With `image_size=(32, 32)` and a `Resizing(32, 32)` layer at the front, every activation shrinks
+#   to a quarter. The layer is part of the model, so the grader can still feed it the full size.
 
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - With Adam, a weight counts four times, whatever the batch. Activations count once an image. The update adds arrays
-#   of its own for a moment.
-# - A Dense layer behind `Flatten` has inputs x units weights. Global pooling removes them.
-# - In a network of convolutions the activations at full resolution dominate. Strides and smaller inputs shrink them.
+# - With Adam, a weight counts four times, at any batch size. Activations count once per image. The update briefly adds
+#   arrays of its own.
+# - A Dense layer after `Flatten` has inputs x units weights. Global pooling removes them.
+# - In a network of convolutions, the activations at full resolution take the most memory. Strides and smaller inputs
+#   shrink them.
 # - Separable convolutions save parameters, not activations. Dropout saves neither.
 #
 # To remember: {{takeaway}}
@@ -524,29 +528,30 @@ for name, (parameters, outputs) in answer.items():
 #
 # Open the answer that you would give.
 #
-# **1. `Flatten` gives 50,000 numbers an image, and a Dense layer of 1,000 units follows. How much do its weights need,
-# together with the gradient and Adam's slots?**
+# **1. `Flatten` gives 50,000 numbers per image, and a Dense layer of 1,000 units follows. How much memory do its
+# weights need, together with the gradient and Adam's slots?**
 #
 # - [ ] About 190 MiB :: That is the weights alone: 50,000 x 1,000 x 4 bytes.
 # - [x] About 760 MiB :: Four numbers of four bytes for each of 50 million weights.
-# - [ ] It depends on the batch :: Weights, gradients and slots are there once, whatever the batch.
+# - [ ] It depends on the batch :: Weights, gradients, and slots are in memory once, at any batch size.
 #
 # **2. A network of convolutions and global pooling is too big. What helps most?**
 #
 # - [ ] SGD instead of Adam :: Slots are as large as the weights, and this network has hardly any.
-# - [ ] Separable convolutions :: They have fewer weights, but their outputs are as large, and one more is made between.
+# - [ ] Separable convolutions :: They have fewer weights, but their outputs are as large, and each makes one more
+#   output in between.
 # - [x] `strides=2` in the first convolution :: Its output, and every output after it, shrinks to a quarter.
 #
 # **3. Why does Dropout not save memory?**
 #
-# - [x] It makes one more output, and remembers what it dropped :: Zeros take as much room as other numbers.
-# - [ ] It does, but only when predicting :: When predicting it does nothing at all.
+# - [x] It makes one more output, and remembers which numbers it dropped :: Zeros take as much room as other numbers.
+# - [ ] It does, but only in prediction :: In prediction, Dropout does nothing at all.
 # - [ ] Its rate is too low :: A dropped number is stored as a zero, at any rate.
 #
 # **4. `model.summary()` says 1,792 parameters for a layer. How much memory does it need in training?**
 #
 # - [ ] About 7 KiB :: Those are the weights. The number of parameters says nothing about the output.
-# - [ ] About 28 KiB :: That adds gradient and slots, and still leaves out the output.
+# - [ ] About 28 KiB :: That adds the gradient and the slots, and still leaves out the output.
 # - [x] You cannot tell from that number :: It may be hundreds of megabytes of activations, as in VGG16.
 
 # %% tags=["versions"]

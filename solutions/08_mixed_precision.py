@@ -2,12 +2,12 @@
 # # Mixed precision
 #
 # A batch that is too large in `float32` fits when its activations take two bytes instead of four. In this lab you
-# switch the precision with one line, see the memory that it does not halve, and find three ways to lose the gain.
+# switch the precision with one line, see that some memory is not halved, and find three ways to lose the gain.
 #
 # **Objectives**
 #
 # - Know which arrays a dtype policy halves, and which stay `float32`.
-# - Choose between `mixed_float16` and `mixed_bfloat16` by the device.
+# - Choose between `mixed_float16` and `mixed_bfloat16` for your device.
 # - See numbers overflow and vanish in half precision, and know how loss scaling helps.
 # - Find a stray `float64` or `float32` that undoes the saving.
 #
@@ -23,9 +23,9 @@ folder = scans.load("train", count=256, size=96)
 print(f"{len(list(folder.glob('*/*.jpg')))} scans of 96 x 96 pixels are ready.")
 
 # %% [markdown]
-# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
-# runs it first, in its own process. Both count toward the peak. All cells of this lab share the imports, and several
-# share one batch of scans:
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name. A later cell that lists this name in
+# `--after` runs the named cell first, in its own process. Both count toward the peak. All cells of this lab share the
+# imports, and several share one batch of scans:
 
 # %%
 # %%sandbox --budget 320 --name start
@@ -46,11 +46,11 @@ y = np.array([int(path.parent.name) for path in paths])
 # %% [markdown] tags=["predict"]
 # ## Predict
 #
-# The network below has one convolution of 32 filters at full resolution, and a few small layers behind it. It trains
-# on 128 scans at once.
+# The network below has one convolution of 32 filters at full resolution, followed by a few small layers. It trains on
+# 128 scans at once.
 #
-# How much memory will that need at its peak? Write your number in MiB after `--predict`, in place of the 100 that
-# stands there, and run the cell.
+# How much memory will that need at its peak? Write your number in MiB after `--predict`, in place of the 100, and run
+# the cell.
 
 # %% [markdown]
 # ## Crash
@@ -73,18 +73,19 @@ for _ in range(3):
     loss = model.train_on_batch(x, y)
 
 # %% [markdown]
-# It died in the training step. The scans themselves take a few megabytes. The output of the convolution takes far more.
+# The run died in the training step. The scans themselves take a few megabytes. The output of the convolution takes far
+# more.
 #
 # ## Explain
 #
 # The convolution makes 32 numbers for each pixel of each scan, and `relu` makes as many again. The rescaling casts,
-# multiplies and adds, so it makes three arrays of three numbers a pixel.
+# multiplies, and adds, so it makes three arrays of three numbers per pixel.
 #
 # > bytes = batch x height x width x (3 x 3 + 32 + 32) x itemsize
 #
-# The next cell does only this forward pass, for 64 and for 128 scans. Everything that does not depend on the batch
-# drops out of the difference of the two peaks. The cell does so in `float32`, with four bytes a number, and in
-# `bfloat16`, with two. `notebook.run` does with a text the same as `%%sandbox --after` does with a cell.
+# The next cell runs only this forward pass, for 64 and for 128 scans. The difference between the two peaks leaves only
+# the part that depends on the batch. The cell does so in `float32`, with four bytes per number, and in `bfloat16`, with
+# two. `notebook.run` runs a text in the same way as `%%sandbox --after` runs a cell.
 
 # %% tags=["explain"]
 STEP = """
@@ -127,7 +128,7 @@ for policy, itemsize in {"float32": 4, "mixed_bfloat16": 2}.items():
 
 
 def step(policy, count=128, more=""):
-    """Train in a sandbox with this policy, on this many scans, with more lines behind the convolution."""
+    """Train in a sandbox with this policy, on this many scans, with more lines after the convolution."""
     code = STEP.format(policy=policy, filters=32, count=count, more=more)
     return notebook.run(code, after="batch", budget_mib=1200)
 
@@ -136,17 +137,17 @@ plain = step("float32")
 print(f"The whole training step in float32 needs {plain.peak_mib:.0f} MiB.")
 
 # %% [markdown]
-# The expected figure includes the scans themselves, one byte a number. The training step has the gradients of these
-# arrays too, and frees some of the arrays when it is done with them. Nearly all of them have the batch in their shape,
-# so half the bytes a number make half the memory.
+# The expected figure includes the scans themselves, with one byte per number. The training step also has the gradients
+# of these arrays, and it frees some of the arrays when it is done with them. Nearly all of them have the batch in their
+# shape, so half the bytes per number take about half the memory.
 #
 # ## Fix it, step by step
 #
 # ### Step 1: one line
 #
 # A **dtype policy** says in which type a layer computes and in which it keeps its variables. `mixed_bfloat16` computes
-# in `bfloat16`, two bytes, and keeps variables in `float32`, four bytes. The cell is the crash with that one line, and
-# with a `dtype` for the small layers, which need not save anything. It has the budget of the crash.
+# in `bfloat16`, two bytes, and keeps variables in `float32`, four bytes. The cell repeats the crash with that one line,
+# and with `dtype="float32"` for the small layers, where there is little to save. It has the budget of the crash.
 
 # %%
 # %%sandbox --budget 320 --into bfloat16 --after batch
@@ -167,14 +168,14 @@ for _ in range(3):
     loss = model.train_on_batch(x, y)
 
 # %% [markdown]
-# It fits, at somewhat more than half of the `float32` step: the graph, the variables, and the small layers in `float32`
-# take as much as before.
+# It fits, and takes somewhat more than half of the memory of the `float32` step: the graph, the variables, and the
+# small layers in `float32` take as much as before.
 #
-# ### Step 2: what stays float32
+# ### Step 2: the parts that stay float32
 #
-# Ask a layer for its types. Small steps must not get lost in the weights: adding 0.001 to 1 changes nothing in
-# `bfloat16`. So weights and Adam's slots stay as they are, and Keras makes a copy of the weights in half precision for
-# each step.
+# Ask a layer for its types. Small updates of the weights must not get lost: adding 0.001 to 1 changes nothing in
+# `bfloat16`. So the weights and Adam's slots stay as they are, and Keras makes a copy of the weights in half precision
+# for each step.
 
 # %%
 # %%sandbox --budget 320 --into types --after start
@@ -196,9 +197,9 @@ print(types.values)
 # %% [markdown]
 # ### Step 3: a stray float64
 #
-# Ink is in the middle of the paper, so somebody adds a window that dims the edges. NumPy makes `float64` unless told
-# otherwise, and the wider type wins in a product. The next cell measures one line in three spellings, all under
-# `mixed_bfloat16`.
+# The ink is in the middle of the paper, so somebody adds a window that dims the edges. NumPy makes `float64` unless you
+# tell it otherwise, and the wider type wins in a product. The next cell measures one line written in three ways, all
+# under `mixed_bfloat16`.
 
 # %%
 WINDOW = """
@@ -218,14 +219,14 @@ for name, outcome in windows.items():
     print(f"{name}: {share:.0%} of the float32 step without a window, product in {outcome.values['product']}")
 
 # %% [markdown]
-# The policy rules layers. A product of your own follows the rules of arithmetic, and so do all plain operations behind
-# it, until the next layer casts back. **Cast every constant to the type of the array that it meets.**
+# The policy applies to layers. A product of your own follows the rules of arithmetic, and so do all plain operations
+# after it, until the next layer casts back. **Cast every constant to the type of the array that it meets.**
 #
 # ### Step 4: layers that widen by themselves
 #
 # `BatchNormalization` computes means in `float32`, because a sum of many small numbers loses precision in 16 bits. So
-# it turns its whole input into `float32` first. The next cell puts one at full resolution, with 32 scans, in both
-# policies.
+# it first turns its whole input into `float32`. The next cell puts one such layer at full resolution, with 32 scans,
+# under both policies.
 
 # %%
 NORMAL = "features = keras.layers.BatchNormalization(momentum=0.8)(features)"
@@ -235,12 +236,12 @@ share = normalized["mixed_bfloat16"].peak_mib / normalized["float32"].peak_mib
 print(f"With batch normalization at full resolution, mixed_bfloat16 needs {share:.0%} of the memory of float32.")
 
 # %% [markdown]
-# So put batch normalization where pictures are already small, as this lab's network does.
+# So put batch normalization where the pictures are already small, as this lab's network does.
 #
 # ### Step 5: overflow and underflow
 #
-# Both half types have 16 bits and spend them differently. `float16` is finer and has a small range. `bfloat16` has the
-# range of `float32` and only about three decimal digits.
+# Both half-precision types have 16 bits and use them differently. `float16` is finer but has a small range. `bfloat16`
+# has the range of `float32` but only about three decimal digits.
 
 # %%
 import ml_dtypes
@@ -259,8 +260,9 @@ with np.errstate(over="ignore"):
 #
 # ### Step 6: loss scaling
 #
-# Gradients of a mean over many numbers are tiny. **Loss scaling** multiplies the loss before the gradients are computed
-# and divides them again afterwards, in `float32`. The cell counts the gradients that become zero, without and with it.
+# Gradients of a mean over many numbers are tiny. **Loss scaling** multiplies the loss before the gradients are
+# computed, and divides the gradients afterward, in `float32`. The cell counts the gradients that become zero, without
+# scaling and with it.
 
 # %%
 # %%sandbox --budget 320 --into scaling --after start
@@ -270,7 +272,7 @@ error = tf.constant(generator.normal(size=(256, 64)) * 1e-4, "float32")
 
 
 def zeros(scale):
-    """Share of the gradients of the outputs that are zero in float16."""
+    """Return the share of the outputs' gradients that are zero in float16."""
     outputs = tf.zeros((256, 64), "float16")
     with tf.GradientTape() as tape:
         tape.watch(outputs)
@@ -280,7 +282,7 @@ def zeros(scale):
 
 report(without=zeros(1.0), with_scaling=zeros(2.0**15))
 
-# How Keras scales by itself under mixed_float16, and how it reacts when a gradient has become infinite.
+# Keras scales by itself under mixed_float16. See how it reacts when a gradient has become infinite.
 keras.config.set_dtype_policy("mixed_float16")
 model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
 model.compile("sgd", "mse")
@@ -301,15 +303,16 @@ print(
 )
 
 # %% [markdown]
-# Under `mixed_float16`, `compile` wraps your optimizer in a `LossScaleOptimizer`. When a gradient overflows, it leaves
-# the weights alone and takes a smaller scale. In a training loop of your own, wrap the optimizer in
+# Under `mixed_float16`, `compile` wraps your optimizer in a `LossScaleOptimizer`. When a gradient overflows, this
+# optimizer leaves the weights alone and chooses a smaller scale. In a training loop of your own, wrap the optimizer in
 # `keras.optimizers.LossScaleOptimizer`, take the gradient of `optimizer.scale_loss(loss)`, and hand it to
-# `optimizer.apply`, which divides, skips and adjusts the scale for you. `bfloat16` needs none of this.
+# `optimizer.apply`, which divides the gradient, skips bad steps, and adjusts the scale for you. `bfloat16` needs none
+# of this.
 #
 # ### Step 7: softmax in float32
 #
-# The last layer turns scores into probabilities, and the loss takes their logarithm. In `bfloat16` a probability close
-# to 1 becomes 1, its loss becomes 0, and the network learns nothing more from it. The last layer is small, so give it
+# The last layer turns scores into probabilities, and the loss takes their logarithm. In `bfloat16`, a probability close
+# to 1 becomes 1. Its loss becomes 0, and the network learns nothing more from it. The last layer is small, so give it
 # `dtype="float32"`.
 
 # %%
@@ -327,11 +330,11 @@ print(
 )
 
 # %% [markdown]
-# ### Step 8: which of the two, on which device
+# ### Step 8: one type for each device
 #
 # GPUs such as Colab's T4 have fast units for `float16` and none for `bfloat16`. Newer ones, such as the A100 and the
-# L4, have them for both, and there `mixed_bfloat16` spares you the loss scaling. Processors are the other way round:
-# many know `bfloat16`, and hardly any know `float16`. Here are three policies on a small batch.
+# L4, have them for both, and on these `mixed_bfloat16` spares you the loss scaling. CPUs are the other way around: many
+# support `bfloat16`, and hardly any support `float16`. Here are three policies on a small batch.
 
 # %%
 import pathlib
@@ -363,9 +366,10 @@ known = [name for name in ("avx512f", "avx512_bf16", "amx_bf16") if f" {name}" i
 print(f"This processor's instructions for wide or short numbers: {', '.join(known) or 'none of these three'}.")
 
 # %% [markdown]
-# The time depends on the processor. With `avx512_bf16` or `amx_bf16` it computes in `bfloat16` directly. With `avx512f`
-# alone it converts on the way, and takes longer. With none of the three, TensorFlow uses plain routines that are far
-# slower, and that can need memory of their own. So choose by device, and time one step before you train:
+# The time depends on the processor. With `avx512_bf16` or `amx_bf16`, it computes in `bfloat16` directly. With
+# `avx512f` alone, it converts the numbers along the way and takes longer. With none of the three, TensorFlow uses plain
+# routines that are far slower and can need memory of their own. So choose the policy for the device, and time one step
+# before you train:
 #
 # ```python
 # gpu = tf.config.list_physical_devices("GPU")
@@ -394,7 +398,8 @@ else:
 # %% [markdown]
 # ### Step 9: watch the accuracy
 #
-# Run the same small training in both policies, from the same start. Look at the accuracy on scans that it has not seen.
+# Train the same small network under both policies, from the same start. Look at the accuracy on scans that it has not
+# seen.
 
 # %%
 ACCURACY = """
@@ -428,11 +433,12 @@ for policy, outcome in trained.items():
     print(f"{policy:<16}accuracy {outcome.values['accuracy']:.2f} on 56 scans")
 
 # %% [markdown]
-# With so few scans, one more or less is nearly two points: take the two as equal unless they are far apart.
+# With so few scans, one scan more or less changes the accuracy by nearly two percentage points. Treat the two as equal
+# unless they are far apart.
 #
 # ## What people say
 #
-# The last claim is about a network that is all weights: a wide Dense layer, and one scan.
+# The second claim is about a network that is nearly all weights: a wide Dense layer and a batch of one.
 
 # %%
 WEIGHTS = """
@@ -490,22 +496,22 @@ notebook.claims(
 # ## Your turn
 #
 # Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
-# a class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255.
+# per class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255.
 #
-# The exercise is to keep the batch of 128, the full resolution, a first convolution of 40 filters, and the window of
-# step 3 behind it. The grader checks only these three:
+# For the exercise, keep the batch of 128, the full resolution, a first convolution of 40 filters, and the window of
+# step 3 after it. The grader checks only these three limits:
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
-# - **Time:** at most {{time_limit}} seconds, training and grading together. The solution takes a small part of that
-#   where the processor knows `bfloat16`, and much more of it elsewhere.
+# - **Time:** at most {{time_limit}} seconds, training and grading together. The solution takes a small part of that on
+#   a processor that supports `bfloat16`, and much more on others.
 #
 # On a processor without `avx512f`, TensorFlow makes a `float32` copy of the convolution's output, so the same answer
-# passes there with little room to spare. Step 8 tells you which one you have.
+# passes there with little room to spare. Step 8 tells you which kind you have.
 #
-# It runs on the CPU, also where there is a GPU. In `float32` and with a `float64` window it needs more than twice the
-# budget. It learns in a few epochs with `BatchNormalization(momentum=0.8, dtype="float32")` behind the pooling and
-# behind each small convolution. `%course hint {{number}}` gives a hint.
+# The grader uses the CPU, even on a machine with a GPU. In `float32` and with a `float64` window, the network needs
+# more than twice the budget. It learns in a few epochs with `BatchNormalization(momentum=0.8, dtype="float32")` after
+# the pooling and after each small convolution. `%course hint {{number}}` gives a hint.
 
 # %% tags=["graded"]
 # %%graded 08
@@ -566,24 +572,27 @@ for dtype, itemsize in (("bfloat16", 2), ("float32", 4), ("float64", 8)):
     print(f"one array of 40 filters at full resolution in {dtype:<9}{numbers * itemsize / 2**20:6.0f} MiB")
 
 # %% [markdown] tags=["solution"]
-# The small layers behind the pooling stay in `float32`. They cost little, they are where the learning happens, and
-# batch normalization would turn its input into `float32` anyway.
+# The small layers after the pooling stay in `float32`. They cost little, they learn the most, and batch normalization
+# would turn its input into `float32` anyway.
 #
 # ## What else would pass
 #
-# - **`mixed_float16`.** It takes the same memory. `compile` adds the loss scaling. On most processors it is slower.
-# - **The policy for one layer only:** `Conv2D(40, 3, dtype="mixed_bfloat16")`, with everything else in `float32`. Only
-#   this layer has large outputs.
-# - **A smaller batch, or a stride in the first convolution.** The grader cannot see which one you took. It is not the
-#   exercise, but it is the better fix where you are free to choose.
+# - **The policy for the large layers only:** `dtype="mixed_bfloat16"` for the first convolution and for the pooling,
+#   and `float32` everywhere else. Without it, the pooling turns its whole input into `float32`.
+# - **A stride of 2 in the first convolution, in `float32`.** It is not the exercise, but it is the better fix when you
+#   are free to choose.
+#
+# `mixed_float16` needs the same memory. But few processors compute in `float16`. On the others, it is too slow for the
+# time limit.
 
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - A mixed policy halves activations. Variables, gradients of variables and optimizer slots stay `float32`.
-# - Take `mixed_float16` for an older GPU such as the T4, and `mixed_bfloat16` for newer ones and for most CPUs.
+# - A mixed policy halves activations. Variables, gradients of variables, and optimizer slots stay `float32`.
+# - Use `mixed_float16` for an older GPU such as the T4, and `mixed_bfloat16` for newer ones and for most CPUs.
 #   `float16` needs loss scaling, and `compile` adds it.
-# - A constant of `float64` or `float32` widens everything that it touches. Batch normalization widens by itself.
+# - A constant of `float64` or `float32` widens everything that it touches. Batch normalization widens its input by
+#   itself.
 # - Give the last layer `dtype="float32"`, and watch the accuracy.
 #
 # To remember: {{takeaway}}
@@ -596,23 +605,25 @@ for dtype, itemsize in (("bfloat16", 2), ("float32", 4), ("float64", 8)):
 # **1. What does `mixed_bfloat16` halve?**
 #
 # - [ ] The weights and Adam's slots :: Variables stay `float32`, or small updates would be lost.
-# - [x] The outputs of layers and their gradients :: These are computed in `bfloat16`, two bytes a number.
-# - [ ] Everything in the process :: The graph, the data and the variables stay as they are.
+# - [x] The outputs of layers and their gradients :: These are computed in `bfloat16`, with two bytes per number.
+# - [ ] Everything in the process :: The graph, the data, and the variables stay as they are.
 #
-# **2. `features * window` comes out as `float64`. Why?**
+# **2. `features * window` has the type `float64`. Why?**
 #
-# - [ ] The policy was set too late :: Then `features` would be `float32`, and the product wide because of `window`
-#   again.
-# - [x] `window` came from NumPy as `float64`, and the wider type wins :: A policy rules layers, not your own products.
+# - [ ] The policy was set too late :: Then `features` would be `float32`, and `window` would still make the product
+#   `float64`.
+# - [x] `window` came from NumPy as `float64`, and the wider type wins :: A policy applies to layers, not to your own
+#   products.
 # - [ ] Products need more digits :: The type of a result depends on the types, not on the numbers.
 #
-# **3. Why does `float16` need loss scaling and `bfloat16` not?**
+# **3. Why does `float16` need loss scaling while `bfloat16` does not?**
 #
-# - [x] Small gradients become zero in `float16` :: `bfloat16` has the range of `float32`, so they stay.
+# - [x] Small gradients become zero in `float16` :: `bfloat16` has the range of `float32`, so they stay above zero.
 # - [ ] `float16` has fewer bits :: Both have 16. They use them differently.
 # - [ ] `bfloat16` keeps more digits :: It keeps fewer. It has the larger range.
 #
-# **4. A network is one Dense layer of 50 million weights, and the batch is one scan. What does a mixed policy save?**
+# **4. A network is one Dense layer of 50 million weights, and the batch is one scan. How much does a mixed policy
+# save?**
 #
 # - [ ] Half :: That would be true if weights and slots were halved.
 # - [x] Almost nothing :: There are hardly any activations, and the half-precision copy of the weights is extra.

@@ -1,20 +1,20 @@
 # %% [markdown]
 # # Long sequences and big inputs
 #
-# A network with one attention head and a few hundred weights sees one scan, and does not fit into half a gigabyte. In
-# this lab you find the square that attention hides, take it away in five ways, and learn two more products of the same
-# kind.
+# A network with one attention head and a few hundred weights gets one scan, and does not fit into half a gigabyte. In
+# this lab you find the large square array inside attention, avoid it in five ways, and learn about two more arrays of
+# the same kind.
 #
 # **Objectives**
 #
 # - Work out the size of the scores of an attention layer, and how many copies of them a training step holds.
 # - Use patches, pooling, windows, tiles, and truncation, and know the cost of each.
-# - Work out an embedding with its optimizer, and a softmax over many classes at each position.
+# - Work out the memory of an embedding with its optimizer, and of a softmax over many classes at each position.
 #
 # **Prerequisites**
 #
 # - Lab 02: activations grow with the batch. Lab 07: weights count several times with Adam.
-# - You know that in attention each token looks at all tokens, and takes from those that matter to it.
+# - You know that in attention each token looks at all tokens, and takes information from those that matter to it.
 
 # %%
 from course_utils import notebook, scans
@@ -24,9 +24,9 @@ scans.load("train", count=100, size=96)
 print(f"{len(list(folder.glob('*/*.jpg')))} scans of 48 x 48 pixels are ready, and a hundred of 96 x 96.")
 
 # %% [markdown]
-# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
-# runs it first, in its own process. Both count toward the peak. The cells of this lab share their imports, and the
-# networks of the crash and of the steps share one scan and their first layers:
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name. A later cell that lists this name in
+# `--after` runs the named cell first, in its own process. Both count toward the peak. The cells of this lab share their
+# imports, and the networks of the crash and of the steps share one scan and their first layers:
 
 # %%
 # %%sandbox --budget 512 --name start
@@ -54,7 +54,7 @@ pixels = keras.layers.Rescaling(1 / 255)(inputs)
 # attention layer with one head lets all pixels look at each other, and a small Dense layer names the digit.
 #
 # How much memory will it need to train on this one scan? Write your number in MiB after `--predict`, in place of the
-# 40 that stands there, and run the cell.
+# 40, and run the cell.
 
 # %% [markdown]
 # ## Crash
@@ -70,24 +70,24 @@ model.compile("adam", "sparse_categorical_crossentropy")
 loss = model.train_on_batch(x, y)
 
 # %% [markdown]
-# It died in the training step. The card names the likely cause, the outputs of layers, and advises a smaller batch.
-# There is no smaller one: this batch is one scan, and the layer has one head.
+# The run died in the training step. The card names the outputs of layers as the likely cause, and advises a smaller
+# batch. But no batch is smaller: this one has one scan, and the layer has one head.
 
 # %% [markdown]
 # ## Explain
 #
-# An attention layer compares each token with each other token. For every pair it writes down one number, the score.
+# An attention layer compares each token with every token. For each pair it stores one number, the score.
 #
 # > scores = batch x heads x N x N x 4 bytes
 #
-# Here N is the number of pixels, so the scores are a square of a square: **twice the side of the scan is four times the
-# pixels and sixteen times the scores.**
+# Here N is the number of pixels, so the scores are a square of a square: **twice the side of the scan means four times
+# the pixels and sixteen times the scores.**
 #
 # How many arrays of that size does a training step hold at once? The next cell measures four things: the step of the
 # crash with enough room; the same step on a scan of 8 x 8 pixels, which shows the cost of everything else; the forward
-# pass of the crash alone; and one bare array of N x N numbers. The line about threads has TensorFlow do one operation
-# at a time, so that the same step always has the same peak. `notebook.run` does with a text the same as `%%sandbox
-# --after` does with a cell.
+# pass of the crash alone; and one bare array of N x N numbers. The line about threads makes TensorFlow do one operation
+# at a time, so that the same step always has the same peak. `notebook.run` runs a text in the same way as `%%sandbox
+# --after` runs a cell.
 
 # %% tags=["explain"]
 NETWORK = """
@@ -135,8 +135,8 @@ print(
 print(f"expected, with three arrays               {expected:8.1f} MiB ({whole.peak_mib / expected - 1:+.1%} measured)")
 
 # %% [markdown]
-# Computed and measured differ a little because TensorFlow takes memory in regions whose size is a power of two, and
-# keeps a table of each region that is a 32nd of its size. Large arrays pay a few percent for it.
+# The computed and the measured size differ a little. TensorFlow takes memory in regions whose size is a power of two,
+# and for each region it keeps a table of a 32nd of that size. Large arrays pay a few percent for it.
 #
 # The forward pass needs one array: it scales the scores and turns them into weights in place. The backward pass
 # brings it to three:
@@ -145,13 +145,13 @@ print(f"expected, with three arrays               {expected:8.1f} MiB ({whole.pe
 # - their gradient;
 # - the product of these two, from which the gradient of a softmax is made.
 #
-# Without the line about threads, some runs hold one more for a moment, most often with several scans or steps, so their
-# peaks differ by a whole square. That explains the crash: three squares, and everything else is small.
+# Without the line about threads, some runs briefly hold one more such array, most often with several scans or steps.
+# Their peaks then differ by a whole square. The three squares explain the crash; everything else is small.
 #
-# ### What resolution costs
+# ### The cost of resolution
 #
-# Put other sides into the same arithmetic. The table is for one scan, in `float32`: the pixels, the output of a
-# convolution of 16 filters at full resolution, and the scores of one head.
+# Now do the same arithmetic for scans of other sizes. The table is for one scan, in `float32`: the pixels, the output
+# of a convolution of 16 filters at full resolution, and the scores of one head.
 
 # %% tags=["explain"]
 print(f"{'side':>6}{'tokens':>12}{'pixels':>12}{'convolution':>14}{'scores':>18}")
@@ -160,14 +160,14 @@ for side in (48, 96, 192, 384, 768):
     print(f"{side:>6}{side**2:>12,}{pixels:>8.2f} MiB{convolution:>10.1f} MiB{scores:>14,.0f} MiB")
 
 # %% [markdown]
-# A convolution grows with the pixels, and attention grows with their square. Labs 01 and 07 work against the first.
-# There are two ways against the second: fewer pairs, or fewer of them at a time.
+# The output of a convolution grows with the number of pixels, and attention grows with the square of that number. Labs
+# 01 and 07 deal with the first. For the second, there are two ways: make fewer pairs, or hold fewer of them at a time.
 
 # %% [markdown]
 # ## Fix it, step by step
 #
 # Each step trains on the same scan as the crash, within its budget. Only the tokens and the attention change. The end
-# of the network and the training step stay the same, so they get a name too:
+# of the network and the training step stay the same, so their cell gets a name too:
 
 
 # %%
@@ -183,9 +183,9 @@ def train_once(mixed):
 # %% [markdown]
 # ### Step 1: patches
 #
-# Make one token of 8 x 8 pixels. A convolution whose stride is its size does that: it looks at each patch once. There
-# is one patch for 64 pixels, and one pair of patches for 4,096 pairs of pixels. The cost: within a patch, no pixel
-# looks at any other.
+# Make one token from 8 x 8 pixels. A convolution whose stride equals its size does that: it looks at each patch once.
+# There is one patch for every 64 pixels, and one pair of patches for every 4,096 pairs of pixels. The cost: within a
+# patch, no pixel looks at any other.
 
 # %%
 # %%sandbox --budget 512 --into patches --after ending
@@ -195,8 +195,8 @@ train_once(keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, token
 # %% [markdown]
 # ### Step 2: look at averages
 #
-# Let every pixel ask, and let it look at 12 x 12 averages instead of all pixels. The second argument of the layer holds
-# the tokens to look at. The square becomes a narrow rectangle, N x 144. The cost: a pixel sees no detail, far or near.
+# Let every pixel look at 12 x 12 averages instead of all pixels. The second argument of the layer holds the tokens to
+# look at. The square becomes a narrow rectangle, N x 144. The cost: a pixel sees no detail, far or near.
 
 # %%
 # %%sandbox --budget 512 --into pooled --after ending
@@ -208,9 +208,9 @@ train_once(keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, avera
 # %% [markdown]
 # ### Step 3: windows
 #
-# Cut the scan into 144 windows of 8 x 8 pixels and let a pixel look at its own window. That makes 144 small squares in
-# place of a large one. `attention_axes=2` tells the layer which axis counts the tokens. The cost: no pixel looks beyond
-# its window, so a network needs a second layer with other windows, or pooling, to see the whole.
+# Cut the scan into 144 windows of 8 x 8 pixels, and let each pixel look only at its own window. That makes 144 small
+# squares in place of one large square. `attention_axes=2` tells the layer which axis counts the tokens. The cost: no
+# pixel looks beyond its window, so a network needs a second layer with other windows, or pooling, to see the whole.
 
 # %%
 # %%sandbox --budget 512 --into windows --after ending
@@ -222,24 +222,25 @@ train_once(keras.layers.Reshape((96 * 96, 8))(mixed))
 # %% [markdown]
 # ### Step 4: tiles, without a loss
 #
-# A row of weights needs only its own scores. So take the rows of the square in 144 tiles, one after the other, and keep
-# only the result of each. `keras.ops.map` goes through the tiles. `keras.remat` makes the backward pass compute a tile
-# again instead of keeping it. Every pixel still looks at every pixel; the price is that each tile is computed twice.
+# A row of weights needs only its own scores. So split the rows of the square into 144 tiles, compute one tile after the
+# other, and keep only the result of each. `keras.ops.map` goes through the tiles. `keras.remat` makes the backward pass
+# compute a tile again instead of keeping it. Every pixel still looks at every pixel. The cost: each tile is computed
+# twice.
 #
-# The first cell defines attention in both ways, and compares their results and gradients on few tokens.
+# The first cell defines attention in both ways, and compares their results and gradients on a few tokens.
 
 
 # %%
 # %%sandbox --budget 512 --name compared --after start
 def attend(query, key, value):
-    """Attention of these queries to all keys."""
+    """Return the attention of these queries to all keys."""
     query, key, value = (keras.ops.reshape(part, (1, -1, 8)) for part in (query, key, value))  # the map forgets shapes
     scores = keras.ops.matmul(query, keras.ops.transpose(key, (0, 2, 1))) / 8**0.5
     return keras.ops.matmul(keras.ops.softmax(scores), value)
 
 
 def attend_in_tiles(query, key, value, tiles):
-    """The same numbers as attend, one tile of queries at a time."""
+    """Return the same numbers as attend, but compute one tile of queries at a time."""
     again = keras.remat(attend)
     parts = keras.ops.stack(keras.ops.split(query, tiles, axis=1))
     parts = keras.ops.map(lambda part: again(part, key, value), parts)
@@ -287,8 +288,8 @@ train_once(TiledAttention(144)(tokens))
 # %% [markdown]
 # ### Step 5: truncation
 #
-# Keep the first quarter of the sequence, and forget the rest. It takes one line, and the arithmetic says how much it
-# saves. The cost: you lose whatever was in the rest. Here that is the lower three quarters of the scan.
+# Keep the first quarter of the sequence, and drop the rest. It takes one line, and the arithmetic tells you how much it
+# saves. The cost: you lose the information in the rest. Here that is the lower three quarters of the scan.
 
 # %%
 # %%sandbox --budget 512 --into truncated --after ending
@@ -297,7 +298,7 @@ tokens = tokens[:, : 24 * 96]
 train_once(keras.layers.MultiHeadAttention(num_heads=1, key_dim=8)(tokens, tokens))
 
 # %% [markdown]
-# ### The steps beside each other
+# ### The steps side by side
 
 # %%
 pairs = {
@@ -308,27 +309,27 @@ pairs = {
     "truncated": (truncated, (24 * 96) ** 2),
 }
 steps = {name: outcome for name, (outcome, _) in pairs.items()}
-notebook.compare(steps, alt="Memory over time of five ways to need less than attention over all pixels")
+notebook.compare(steps, alt="Memory over time of five ways to need less memory than attention over all pixels")
 print(f"For comparison, all pixels take {whole.peak_mib:,.0f} MiB.")
 print(f"{'':<12}{'scores in an array':>22}{'they take':>14}{'measured peak':>16}")
 for name, (outcome, count) in pairs.items():
     print(f"{name:<12}{count:>22,}{count * 4 / MIB:>10.1f} MiB{outcome.peak_mib:>12.0f} MiB")
 
 # %% [markdown]
-# Where the scores are few, the rest is the graph, and for the tiles the loop. Look at the column "they take" before you
-# choose, because it grows with the scan. Patches and truncation leave fewer tokens, averages leave fewer to look at,
-# windows let each look at fewer, and tiles change nothing but the order of the work.
+# Where the scores are few, the graph takes the rest of the peak, and in the run with tiles the loop does too. Look at
+# the column "they take" before you choose, because it grows with the scan. Patches and truncation leave fewer tokens.
+# With averages and windows, each token looks at fewer others. Tiles change only the order of the work.
 #
 # ### Step 6: a large embedding
 #
-# Sequences of words begin with a table: one row a word.
+# A network for sequences of words begins with a table: one row per word.
 #
 # > table = rows x width x 4 bytes, and with Adam two slots of the same size
 #
-# A batch uses few rows. Is the gradient as large as the table, or only those rows? The next cell takes 100,000 rows of
-# 64 numbers, looks at the gradient and trains two steps, with two optimizers. It also puts the words into a tenth of
-# the rows, so that ten words share one. The table starts as zeros here, because drawing random rows takes arrays
-# of its own.
+# A batch uses few rows. Is the gradient as large as the table, or as large as those rows? The next cell takes 100,000
+# rows of 64 numbers, looks at the gradient, and trains two steps with each of two optimizers. It also puts the words
+# into a tenth of the rows, so that ten words share one. The table starts with zeros here, because drawing random rows
+# takes arrays of its own.
 
 # %%
 EMBEDDING = """
@@ -361,22 +362,22 @@ print(f"The gradient holds {tables['adam', 100_000].values['rows']:,} rows: one 
 added = 90_000 * 64 * 4 / MIB
 for optimizer in ("adam", "sgd"):
     copies = (tables[optimizer, 100_000].peak_mib - tables[optimizer, 10_000].peak_mib) / added
-    print(f"{optimizer}: a megabyte more of table is {copies:.1f} MiB more at the peak")
+    print(f"{optimizer}: each MiB more of table adds {copies:.1f} MiB to the peak")
 
 # %% [markdown]
-# The gradient is small: `IndexedSlices` names rows and holds only those. Adam wastes that advantage. It keeps its two
-# slots, and its update works on all rows, with arrays of the size of the table in between. Even SGD, which has no
-# slots, needs room for the table twice. So fewer or narrower rows help, and so does an optimizer without slots. A
-# smaller batch does not.
+# The gradient is small: `IndexedSlices` lists the rows of the batch and holds only those. Adam wastes that advantage.
+# It keeps its two slots, and its update works on all rows, with temporary arrays of the size of the table. Even SGD,
+# which has no slots, needs room for the table twice. So fewer or narrower rows help, and so does an optimizer without
+# slots. A smaller batch does not.
 #
 # ### Step 7: a wide softmax
 #
-# A network that names a word at each position ends in
+# A network that predicts a word at each position ends in
 #
 # > scores = batch x sequence x classes x 4 bytes
 #
 # The next cell has 16 sequences of 64 words and 10,000 classes. It trains with whole numbers as labels, with one-hot
-# labels, and with only the last position of each sequence.
+# labels, and on only the last position of each sequence.
 
 # %%
 SOFTMAX = """
@@ -411,11 +412,11 @@ for name, outcome in softmaxes.items():
 # %% [markdown]
 # ## What people say
 #
-# One of the sayings is about flash attention. That is attention for GPUs that works in tiles as step 4 does, and never
-# writes down the square.
+# One of the claims is about flash attention. This is attention for GPUs that works in tiles, as step 4 does, and never
+# stores the square.
 #
 # The first cell changes one thing at a time in the network of the crash, on a scan of 64 x 64 pixels. The second trains
-# on patches for a few epochs, three times: on all of them, on those of the top third, and on those in the middle,
+# on patches for a few epochs, three times: on all of them, on those in the top third, and on those in the middle,
 # without the margin of the paper.
 
 # %%
@@ -473,13 +474,13 @@ flash, mixed, dropout = (changed[name].peak_mib / plain for name in ("flash enab
 refused = changed["flash demanded"].status == "raised"
 accuracy = {name: outcome.values["accuracy"] for name, outcome in learned.items()}
 lost = {name: accuracy["all"] - accuracy[name] for name in ("top third", "middle")}
-some = "half true: one is the least, and one does not fit" if whole.peak_mib > MOST else "true"
+some = "half true: one is the minimum, and one does not fit" if whole.peak_mib > MOST else "true"
 notebook.claims(
     [
         (
-            "Flash attention in Keras saves me.",
+            "Flash attention in Keras solves the problem.",
             f"enabled: {flash - 1:+.0%} of the peak; demanded: {'an error' if refused else 'it runs'}",
-            "false: TensorFlow's backend has none; step 4 is its idea" if flash > 0.9 and refused else "half true",
+            "false: TensorFlow has none; step 4 uses the same idea" if flash > 0.9 and refused else "half true",
         ),
         (
             "A smaller batch fixes attention.",
@@ -525,26 +526,26 @@ notebook.claims(
 
 # %% [markdown]
 # Mixed precision is the surprise. In lab 08 it halves the activations of a convolution. In attention, Keras casts the
-# scores to `float32` before the softmax, whatever the policy is, and casts the weights back after it. Each cast is one
-# more array of N x N.
+# scores to `float32` before the softmax under any policy, and casts the weights back after it. Each cast makes one more
+# array of N x N numbers.
 
 # %% [markdown]
 # ## Your turn
 #
 # Write `train(folder)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels in one folder
-# a class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255. Or write a
-# `predict(model, paths)` of your own beside it, which gets a list of image files and returns one label for each.
+# per class, as `folder/<class 0..9>/*.jpg`. Return a trained Keras model that takes raw pixels, from 0 to 255. You may
+# also write a `predict(model, paths)` of your own, which gets a list of image files and returns one label for each.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds, training and grading together.
 #
-# One token for each pixel needs several times that, at any batch. Write a network with attention, because this lab is
-# about it. Still, any technique that meets the three is right. Two things to know:
+# A network with one token per pixel needs several times that memory, with any batch. Write a network with attention,
+# because this lab is about it. Still, any technique that meets all three limits is right. You should know two things:
 #
-# - Attention does not know the position of a token. Add a number to each that tells it, or end with `Flatten`, which
-#   has a weight for each place.
-# - Without a `predict` of your own, the grader asks your model for 32 scans at once. **The forward pass has its squares
+# - Attention does not know the position of a token. Add an encoding of its position to each token, or end with
+#   `Flatten` and a Dense layer, which has a weight for each position.
+# - Without a `predict` of your own, the grader feeds your model 32 scans at once. **The forward pass has its squares
 #   too**, even if you trained with one scan at a time.
 #
 # `%course hint {{number}}` gives a hint.
@@ -586,36 +587,38 @@ def train(folder):
 # %% [markdown] tags=["solution"]
 # ## Why it works
 #
-# Attention never sees a pixel. Average pooling and two convolutions with a stride of 2 leave 12 x 12 places of the
-# 96 x 96 pixels, so there are 144 tokens instead of 9,216. The scores of a batch of 16 with four heads are then small,
-# and so are those of the 32 scans that the grader asks for at once.
+# Attention never sees a pixel. Average pooling and two convolutions with a stride of 2 turn the 96 x 96 pixels into 12
+# x 12 places, so there are 144 tokens instead of 9,216. The scores of a batch of 16 with four heads are then small, and
+# so are those of the 32 scans that the grader feeds at once.
 
 # %% tags=["solution"]
-for name, tokens, heads in (("one token a pixel, one head", 96 * 96, 1), ("this answer, four heads", 12 * 12, 4)):
+for name, tokens, heads in (("one token per pixel, one head", 96 * 96, 1), ("this answer, four heads", 12 * 12, 4)):
     scores = heads * tokens**2 * 4 / 2**20
-    print(f"{name:<28}{scores:8.2f} MiB a scan{3 * 16 * scores:12,.0f} MiB for three arrays at a batch of 16")
+    print(f"{name:<28}{scores:8.2f} MiB per scan{3 * 16 * scores:12,.0f} MiB for three arrays at a batch of 16")
 
 # %% [markdown] tags=["solution"]
 # The accuracy comes from three parts. The convolutions with batch normalization learn strokes quickly. `Flatten` at the
-# end knows where each token is. And the learning rate falls to zero, so the last steps do little harm.
+# end preserves the position of each token. The learning rate falls to zero, so the last steps do little harm.
 #
 # ## What else would pass
 #
 # - **Patches.** `Conv2D(32, 8, strides=8)` makes 144 tokens directly. It learns more slowly than two small
 #   convolutions, so give it more epochs.
-# - **Pooled keys and values.** Many tokens ask, and each looks at 144 averages, as in step 2. The scores grow with the
-#   tokens, not with their square.
-# - **No attention at all.** A small convolutional network with global pooling, as in lab 07, meets the three with less.
+# - **Pooled keys and values.** There are many tokens, and each looks at 144 averages, as in step 2. The scores grow
+#   with the number of tokens, not with its square.
+# - **No attention at all.** A small convolutional network with global pooling, as in lab 07, meets all three limits
+#   with less memory.
 
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - Attention writes batch x heads x N x N scores, and a training step holds three arrays of that size. With a pixel as
-#   a token, twice the side is sixteen times the memory.
-# - Patches, pooling and windows make fewer pairs. Tiles with `keras.remat` keep all pairs and hold few of them at once.
-# - Truncation is cheap and loses the part that it cuts off. Look at that part first.
+# - Attention stores batch x heads x N x N scores, and a training step holds three arrays of that size. When each pixel
+#   is a token, twice the side means sixteen times the memory.
+# - Patches, pooling, and windows make fewer pairs. Tiles with `keras.remat` compute all pairs but hold only a few of
+#   them at once.
+# - Truncation is cheap but loses the part that it cuts off. Look at that part first.
 # - A large table of embeddings counts several times with Adam, although its gradient has few rows.
-# - Many classes at many positions make a large output, and one-hot labels several more.
+# - Many classes at many positions make a large output, and one-hot labels add several more arrays of that size.
 #
 # To remember: {{takeaway}}
 
@@ -624,37 +627,36 @@ for name, tokens, heads in (("one token a pixel, one head", 96 * 96, 1), ("this 
 #
 # Open the answer that you would give.
 #
-# **1. A layer has 8 heads and 16 sequences of 1,024 tokens. How large are its scores, once, in
-# `float32`?**
+# **1. A layer has 8 heads and 16 sequences of 1,024 tokens. How large is one array of its scores, in `float32`?**
 #
-# - [ ] 64 MiB :: That leaves out the heads: each of them has its own square.
+# - [ ] 64 MiB :: That leaves out the heads: each head has its own square.
 # - [x] 512 MiB :: 16 x 8 x 1,024 x 1,024 x 4 bytes. A training step holds three arrays of that size.
 # - [ ] 16 MiB :: That grows with N, not with its square.
 #
-# **2. You double height and width of your pictures, and keep patches of 8 x 8 pixels. How much larger are the
+# **2. You double the height and width of your pictures, and keep patches of 8 x 8 pixels. How much larger are the
 # scores?**
 #
-# - [ ] As much as before, since the patches are the same :: There are four times as many patches.
-# - [ ] Four times as much :: That is the growth of the tokens, and the scores are for pairs.
-# - [x] Sixteen times as much :: Four times the tokens, and the square of that in pairs. Patches of 16 x 16 pixels
-#   bring it back.
+# - [ ] As large as before, because the patches are the same :: There are four times as many patches.
+# - [ ] Four times as large :: That is the growth of the tokens, and the scores are for pairs.
+# - [x] Sixteen times as large :: Four times as many tokens make sixteen times as many pairs. Patches of 16 x 16 pixels
+#   would undo the growth.
 #
 # **3. You allow each token to look only at its neighbors, with `attention_mask`. What does that save?**
 #
-# - [ ] All scores outside the mask :: They are computed, stored and then overwritten.
-# - [x] Nothing: it adds the mask :: The square is made first. Windows in the shape of the tokens save it.
+# - [ ] All scores outside the mask :: They are computed, stored, and then overwritten.
+# - [x] Nothing: it adds the mask :: The square is made first. To save memory, cut the tokens into windows.
 # - [ ] Half of them, by symmetry :: Scores are not symmetric, and nothing is left out.
 #
-# **4. Training with a batch of 1 fits. Then `model.predict(x)` dies. Why?**
+# **4. Training with a batch of 1 fits. Then `model.predict(x)` runs out of memory. Why?**
 #
-# - [ ] Predicting needs more copies than training :: It needs one array of scores, and training three.
-# - [x] It takes 32 at once, and each has its square :: Pass a `batch_size` to `predict` too.
-# - [ ] The optimizer is still there :: It is, and takes as much as before.
+# - [ ] Predicting needs more copies than training :: It needs one array of scores, and training needs three.
+# - [x] It processes 32 scans at once, and each has its square :: Pass a `batch_size` to `predict` too.
+# - [ ] The optimizer is still in memory :: It is, but it takes only as much as it did in training.
 #
 # **5. Which change makes a large embedding cheaper to train?**
 #
-# - [ ] A smaller batch :: Table and slots do not have the batch in their shape.
-# - [ ] Shorter sequences :: They change the rows that are used, and Adam updates all.
+# - [ ] A smaller batch :: The table and the slots do not have the batch in their shape.
+# - [ ] Shorter sequences :: They change which rows are used, but Adam updates all rows.
 # - [x] Fewer or narrower rows :: The table shrinks, and with it the slots and the arrays of the update.
 
 # %% tags=["versions"]

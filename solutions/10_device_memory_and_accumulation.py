@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Device memory and gradient accumulation
 #
-# A recipe asks for a batch of 256, and your device is too small for it. In this lab you train with the large batch
-# anyway: the same gradient, collected from small batches, at their memory. You also learn what is different about the
-# memory of a GPU.
+# A recipe uses a batch of 256, and your device is too small for it. In this lab you train with the large batch anyway:
+# you collect the same gradient from small batches, in the memory of a small batch. You also learn how the memory of a
+# GPU is different.
 #
 # **Objectives**
 #
 # - Collect the gradient of a large batch from micro-batches: with one argument of Keras, and with a loop of your own.
-# - Check that it is the same gradient, and name the two cases in which it is not.
-# - Measure what rematerialization saves, and why it often saves nothing.
-# - Know how TensorFlow takes GPU memory, and what its errors mean.
+# - Check that the gradient is the same, and name the two cases in which it is not.
+# - Measure how much rematerialization saves, and know why it often saves nothing.
+# - Know how TensorFlow takes GPU memory, and understand its errors.
 #
 # **Prerequisites**
 #
@@ -22,7 +22,7 @@
 #
 # Somebody found a recipe that works: 2,048 scans of 48 x 48 pixels, the small convolutional network below, Adam at a
 # learning rate of 0.003, and a **batch of 256**. Your device is small. It has 192 MiB for the training. The budget of
-# the sandbox plays its part, because on a CPU the device's memory is the machine's memory.
+# the sandbox stands in for it, because on a CPU the device's memory is the machine's memory.
 #
 # Load the scans once, so that drawing them is not part of a measurement.
 
@@ -33,9 +33,9 @@ folder = scans.load("train", count=2048, size=48)
 print(f"{len(list(folder.glob('*/*.jpg')))} scans are ready.")
 
 # %% [markdown]
-# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
-# runs it first, in its own process. Both count toward the peak. The next three cells are shared by the rest of the lab:
-# the imports, the network, and a quarter of the scans.
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name. A later cell that lists this name in
+# `--after` runs the named cell first, in its own process. Both count toward the peak. The rest of the lab shares the
+# next three cells: the imports, the network, and a quarter of the scans.
 
 # %%
 # %%sandbox --budget 192 --name start
@@ -75,11 +75,11 @@ y = np.array([int(path.parent.name) for path in paths])
 # ## Predict
 #
 # The cell below trains for two steps with the batch of the recipe. The largest output in the network is that of the
-# first convolution: 48 x 48 x 32 numbers of 4 bytes, for each of 256 images. Training keeps it, keeps the outputs after
-# it, and needs gradients of that size on the way back.
+# first convolution: 48 x 48 x 32 numbers of 4 bytes, for each of 256 images. Training keeps this output and all outputs
+# after it, and needs gradients of that size in the backward pass.
 #
-# How many MiB will the run need at its peak? Write your number after `--predict`, in place of the 100 that stands
-# there.
+# How many MiB will the run need at its peak? Write your number after `--predict`, in place of the 100, and run the
+# cell.
 
 # %% [markdown]
 # ## Crash
@@ -90,15 +90,15 @@ model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
 history = model.fit(x, y, batch_size=256, verbose=0)
 
 # %% [markdown]
-# It died inside a training step: the scans are small, but the batch is not.
+# The run died inside a training step: the scans are small, but the batch is not.
 
 # %% [markdown]
 # ## Explain
 #
-# Run the same lines with two batch sizes and enough room. The next cell adds a setting: TensorFlow normally works on
-# several operations at a time where it can, and the peak depends on which of them happen to meet. With one operation at
-# a time, you can compare two runs. The peak is a little lower, too. And there are three epochs: the worst moment of a
-# step is short, so give the meter more than one chance to see it.
+# Run the same lines with two batch sizes and enough room. The next cell adds a setting. TensorFlow normally works on
+# several operations at a time where it can, and the peak depends on which of them happen to run together. With one
+# operation at a time, you can compare two runs. The peak is a little lower, too. Both runs train for three epochs: the
+# worst moment of a step is short, and this gives the meter more than one chance to see it.
 
 # %% tags=["explain"]
 # %%sandbox --budget 192 --name one_at_a_time --after start
@@ -116,8 +116,8 @@ history = model.fit(x, y, batch_size=256, epochs=3, verbose=0)
 
 # %% [markdown]
 # The weights, the optimizer, and TensorFlow itself cost the same in both. The images make the difference: training
-# keeps the output of every layer until it has the gradients. On the way back the worst moment is at the first
-# convolution, where two gradients as large as its output are alive: one from the pooling behind it, and one from its
+# keeps the output of every layer until it has the gradients. In the backward pass, the worst moment is at the first
+# convolution. Two gradients as large as its output are alive there: one from the pooling after it, and one from its
 # ReLU.
 
 # %% tags=["explain"]
@@ -131,22 +131,22 @@ outputs = {
     "two gradients": 2 * 48 * 48 * 32,
 }
 for name, count in outputs.items():
-    print(f"{name:<20}{count * 4 / 2**20:6.3f} MiB an image")
+    print(f"{name:<20}{count * 4 / 2**20:6.3f} MiB per image")
 weights = (5 * 5 * 3 + 1) * 32 + (3 * 3 * 32 + 1) * 32 + (3 * 3 * 32 + 1) * 64 + (64 + 1) * 10
 expected = sum(outputs.values()) * 4 / 2**20
 measured = (batch_256.peak_mib - batch_64.peak_mib) / (256 - 64)
-print(f"expected {expected:.2f} MiB an image, measured {measured:.2f}: {100 * (measured / expected - 1):+.1f}%")
+print(f"expected {expected:.2f} MiB per image, measured {measured:.2f}: {100 * (measured / expected - 1):+.1f}%")
 print(f"expected {expected * 256:.0f} MiB for 256 images; for all {weights:,} weights {weights * 4 / 2**20:.2f} MiB")
 
 # %% [markdown]
-# The weights are nothing, and the images are everything. So hold fewer images at a time. The question is how to do that
-# **without changing what is learned**.
+# The weights take almost nothing, and the images take almost everything. So hold fewer images at a time. The question
+# is how to do that **without changing the training itself**.
 #
 # ## Fix it, step by step
 #
 # ### Step 1: a smaller batch
 #
-# The obvious step is a batch of 16. It fits. But it is another recipe now: sixteen times as many updates, each from a
+# The obvious step is a batch of 16. It fits. But it is a different recipe: sixteen times as many updates, each from a
 # sixteenth of the images.
 
 # %%
@@ -158,10 +158,10 @@ history = model.fit(x, y, batch_size=16, verbose=0)
 # ### Step 2: let Keras accumulate
 #
 # A batch's gradient is the mean of its images' gradients. So you can collect it: run a micro-batch of 16, add its
-# gradient to a total, forget everything else, and take the next. After 16 of them, divide, and update the weights
-# **once**. That is one update for 256 images: the *effective* batch.
+# gradient to a total, forget everything else, and take the next micro-batch. After 16 of them, divide the total, and
+# update the weights **once**. That is one update for 256 images, the *effective* batch.
 #
-# In Keras it is one argument of the optimizer.
+# In Keras this takes one argument of the optimizer.
 
 # %%
 # %%sandbox --budget 192 --into accumulated --after one_at_a_time,pictures
@@ -172,9 +172,9 @@ history = model.fit(x, y, batch_size=16, verbose=0)
 # %% [markdown]
 # ### Step 3: accumulate by hand
 #
-# Here is the same in a loop of your own, for when you need to see every step. Look at the inside of the tape: **one**
-# micro-batch. A tape keeps all the outputs that it sees, so a tape around the whole loop would keep those of all 256
-# images.
+# Here is the same thing in a loop of your own, for when you need to see every step. Look at the code inside the tape:
+# it handles **one** micro-batch. A tape keeps all the outputs that it sees, so a tape around the whole loop would keep
+# the outputs of all 256 images.
 
 # %%
 # %%sandbox --budget 192 --into by_hand --after one_at_a_time,pictures
@@ -212,7 +212,7 @@ for number, start in enumerate(range(0, len(x), 16), start=1):
         update()
 
 # %% [markdown]
-# ### The steps beside each other
+# ### The steps side by side
 
 # %%
 from course_utils import notebook
@@ -225,22 +225,22 @@ steps = {
 }
 notebook.compare(steps, alt="Memory over time of a large batch, a small one, and two ways to accumulate")
 extra = accumulated.peak_mib - small.peak_mib
-print(f"Accumulating in Keras costs {extra:+.0f} MiB beside the batch of 16.")
-print(f"The totals themselves are one number a weight, {weights * 4 / 2**20:.2f} MiB here; the rest is a larger graph.")
+print(f"Accumulating in Keras costs {extra:+.0f} MiB compared with the batch of 16.")
+print(f"The totals take one number per weight, {weights * 4 / 2**20:.2f} MiB here; the rest is a larger graph.")
 
 # %% [markdown]
 # Compare the memory here, not the times: the batch of 256 ran for three epochs, the others for one. The loop by hand
-# may be below even the batch of 16, because `fit` brings a data pipeline and a larger graph of its own.
+# may need even less than the batch of 16, because `fit` adds a data pipeline and a larger graph of its own.
 #
-# In a model with many weights and small outputs it is the other way round: the totals are one more copy of all weights,
-# beside the two that Adam has. Work it out before you use it.
+# In a model with many weights and small outputs, it is the other way around: the totals are one more copy of all
+# weights, in addition to the two that Adam has. Work out the sizes before you accumulate.
 #
 # ### Step 4: is it the same gradient?
 #
-# Do not believe it, check it. The next cell takes 64 images, and compares the gradient of all at once with the mean
-# over four micro-batches of 16. It does so for a plain network, for micro-batches of unequal size, and for a network
-# with batch normalization. Then it compares the weights after one update by Keras. Each figure is the length of the
-# difference, divided by the length of the right answer.
+# Do not take it on trust; check it. The next cell takes 64 images, and compares the gradient of all of them at once
+# with the mean over four micro-batches of 16. It does so for a plain network, for micro-batches of unequal size, and
+# for a network with batch normalization. Then it compares the weights after one update by Keras. Each figure is the
+# length of the difference, divided by the length of the right answer.
 
 # %%
 # %%sandbox --budget 768 --into checked --after start
@@ -269,7 +269,7 @@ def build(normalize=False):
 
 
 def gradient(model, rows):
-    """The gradient of the mean loss over these rows, as one long array."""
+    """Return the gradient of the mean loss over these rows, as one long array."""
     with tf.GradientTape() as tape:
         answers = model(tf.constant(x[rows]), training=True)
         loss = keras.losses.SparseCategoricalCrossentropy()(y[rows], answers)
@@ -318,19 +318,20 @@ for name, value in checked.values.items():
     print(f"{name.replace('_', ' '):<22}{value:10.1e}   {said}")
 
 # %% [markdown]
-# - **Micro-batches of unequal size** must be weighted by their size: a mean of means is not the mean. The usual place
-#   is the last batch of an epoch. Let the effective batch divide the number of images, or drop the rest.
+# - **Micro-batches of unequal size** must be weighted by their size: a mean of means is not the mean. This usually
+#   happens in the last batch of an epoch. Choose an effective batch that divides the number of images evenly, or drop
+#   the remainder.
 # - **Batch normalization** normalizes by the micro-batch, because that is all it sees. Group or layer normalization
-#   works within one image, and does not care.
+#   works within one image, so it makes no difference there.
 #
-# Keras goes on counting across the end of an epoch: when the number of micro-batches is no multiple of
+# Keras keeps counting across the end of an epoch. When the number of micro-batches is not a multiple of
 # `gradient_accumulation_steps`, the next epoch begins with a total that is already partly filled.
 #
 # ### Step 5: keep less of each image
 #
-# The other way to a smaller step is **rematerialization**: forget the outputs on the way forward, and compute them
-# again on the way back. `keras.RematScope` does it for the layers that are made inside it. The next cells train the
-# same nine convolutions on a batch of 64: without it, with every layer in the scope, and with three blocks of three
+# The other way to a smaller step is **rematerialization**: forget the outputs in the forward pass, and compute them
+# again in the backward pass. `keras.RematScope` does this for the layers that you make inside it. The next cells train
+# the same nine convolutions on a batch of 64: without it, with every layer in the scope, and with three blocks of three
 # convolutions, each block a layer of its own. They share the batch and the training loop:
 
 # %%
@@ -393,23 +394,23 @@ notebook.compare(recomputed, alt="Memory over time without rematerialization, la
 for name, outcome in list(recomputed.items())[1:]:
     memory = outcome.peak_mib / kept.peak_mib - 1
     time_a_step = outcome.values["seconds_a_step"] / kept.values["seconds_a_step"] - 1
-    print(f"{name}: {100 * memory:+.0f}% memory, {100 * time_a_step:+.0f}% time a step")
+    print(f"{name}: {100 * memory:+.0f}% memory, {100 * time_a_step:+.0f}% time per step")
 
 # %% [markdown]
-# A layer in the scope keeps its input and forgets everything inside. Inside a convolution there is hardly anything: its
-# input is the output of the layer before, and that is kept. The second computation needs room of its own, so the peak
-# can even rise. A block forgets the outputs *between* its layers, and those are the memory. So put the scope around
-# **blocks**, and make their inner layers before the scope begins: a layer made in the scope would be computed once more
-# by itself.
+# A layer in the scope keeps its input and forgets everything inside. A convolution has hardly anything inside: its
+# input is the output of the layer before, and that output is kept. The second computation needs room of its own, so the
+# peak can even rise. A block forgets the outputs *between* its layers, and those outputs take most of the memory. So
+# put the scope around **blocks**, and make their inner layers before the scope begins: a layer made in the scope would
+# be recomputed once more by itself.
 #
-# The price is a second forward pass. Its share of the time of a step depends on the machine and on other work there, so
-# take the percentages of time above as rough.
+# The cost is a second forward pass. Its share of a step's time depends on the machine and on the other work there, so
+# treat the time percentages above as rough.
 #
 # ## On a GPU
 #
 # A GPU has a memory of its own, and TensorFlow treats it in its own way. The cells of this section need a GPU. Without
-# one, each prints a sentence. **They were not run on a GPU for this page**, so treat what the text says about them as
-# something to check. In Colab, choose **Runtime > Change runtime type** and a GPU, and run the lab again.
+# one, each prints a sentence. **They were not run on a GPU for this page**, so check the statements here about them
+# yourself. In Colab, choose **Runtime > Change runtime type** and a GPU, and run the lab again.
 
 # %%
 import os
@@ -428,18 +429,19 @@ else:
 # %% [markdown]
 # ### It takes everything at once
 #
-# With its first operation TensorFlow takes nearly all the memory of the GPU, and then hands it out from this pool. So
-# `nvidia-smi` shows a full GPU whatever your model needs, and a second process finds nothing left. With **memory
-# growth** the pool starts small. In your own notebook, write this straight after the import:
+# With its first operation, TensorFlow takes nearly all the memory of the GPU as a pool, and then hands out memory from
+# this pool. So `nvidia-smi` shows a full GPU even for a small model, and a second process finds no memory left. With
+# **memory growth** the pool starts small. In your own notebook, write this right after the import:
 #
 # ```python
 # for gpu in tf.config.list_physical_devices("GPU"):
 #     tf.config.experimental.set_memory_growth(gpu, True)
 # ```
 #
-# The cell below starts two processes, one while the other is still there: first as TensorFlow does it by itself, then
-# both with growth. Each makes one small product and prints what `nvidia-smi` says is in use. A process that finds no
-# memory left ends with an error, often that a cuBLAS handle could not be created, which the cell does not show.
+# The cell below starts two processes, the second while the first is still running. It does so twice: first with
+# TensorFlow's default, then with growth in both processes. Each process computes one small product and prints the
+# memory in use according to `nvidia-smi`. A process that finds no memory left ends with an error, often that a cuBLAS
+# handle could not be created. The cell does not show that error.
 
 # %%
 program = """
@@ -469,11 +471,11 @@ else:
 #
 # `--gpu-budget 512` makes a **logical device** of 512 MiB before the first operation, as
 # `tf.config.set_logical_device_configuration` does in your own code. A batch that is too large then ends in
-# `ResourceExhaustedError`. That is an exception: the process lives, and the message names the shape that did not fit.
+# `ResourceExhaustedError`. That is an exception: the process goes on, and the message names the shape that did not fit.
 #
-# Inside, TensorFlow's own count of the pool is of more use than `nvidia-smi`: `get_memory_info` gives what is in use
-# now and the peak so far. The budget of 8,192 MiB is for the machine's own memory: the driver's libraries need
-# gigabytes of it. Without a GPU the cell takes none.
+# Inside the process, TensorFlow's own count of the pool is more useful than `nvidia-smi`: `get_memory_info` gives the
+# memory in use now and the peak so far. The budget of 8,192 MiB is for the machine's own memory, because the driver's
+# libraries need gigabytes of it. Without a GPU, the cell needs none of that.
 
 # %%
 # %%sandbox --budget 8192 --gpu-budget 512 --into on_gpu
@@ -491,8 +493,8 @@ else:
 # %% [markdown]
 # ### `Dst tensor is not initialized`
 #
-# This one hides what it means. `fit` turns a NumPy array into **one tensor on the GPU**, the whole data set at once.
-# When it does not fit, the copy fails with these words, with any batch size. Hand batches over instead, with a
+# This message hides its meaning. `fit` turns a NumPy array into **one tensor on the GPU**, the whole data set at once.
+# When that tensor does not fit, the copy fails with these words, at any batch size. Pass batches instead, with a
 # `PyDataset` or `tf.data`.
 
 # %%
@@ -511,11 +513,12 @@ else:
     history = model.fit(x, y, batch_size=1, steps_per_epoch=1, verbose=0)
 
 # %% [markdown]
-# ### Enough in all, but in pieces
+# ### Enough memory in total, but in pieces
 #
-# A pool can have enough free memory in all and no free piece that is large enough: **fragmentation**. The cell below
-# fills the device with pieces of 1 MiB, gives every second one back, and asks for 64 MiB at once. When this happens to
-# you, keep shapes the same from batch to batch, or set `TF_GPU_ALLOCATOR=cuda_malloc_async` before TensorFlow starts.
+# A pool can have enough free memory in total but no free piece that is large enough. This is called **fragmentation**.
+# The cell below fills the device with pieces of 1 MiB, gives back every second piece, and asks for 64 MiB at once. When
+# this happens to you, keep shapes the same from batch to batch, or set `TF_GPU_ALLOCATOR=cuda_malloc_async` before
+# TensorFlow starts.
 
 # %%
 # %%sandbox --budget 8192 --gpu-budget 512 --into fragmented
@@ -534,16 +537,16 @@ else:
     del pieces[::2]
     try:
         large = tf.fill((64, 512, 512), 1.0)
-        print(f"64 MiB at once: there was a piece large enough, with {given_back} MiB free.")
+        print(f"64 MiB at once: one piece was large enough, with {given_back} MiB free.")
     except tf.errors.ResourceExhaustedError:
         print(f"64 MiB at once: refused, with {given_back} MiB free.")
 
 # %% [markdown]
 # ## What people say
 #
-# Two more runs test two sayings about the batch. Both take a batch of 16 and do not accumulate. The first keeps the
-# learning rate of the recipe, and the second has a third of it. One run is one throw of the dice: change the seed in
-# the cell `network`, and run it and these again, to see how far you can rely on it.
+# Two more runs test two claims about the batch. Both use a batch of 16 and do not accumulate. The first keeps the
+# learning rate of the recipe, and the second has a third of it. A single run depends on chance. Change the seed in the
+# cell `network`, and run that cell and these again, to see how reliable the result is.
 
 
 # %%
@@ -599,14 +602,14 @@ notebook.claims(
         (
             "Rematerialization saves memory.",
             f"layer by layer: {100 * by_layer:+.0f}%; block by block: {100 * by_block:+.0f}%",
-            "depends: on what stands in the scope" if by_block < min(by_layer, 0) - 0.1 else "false",
+            "depends: on the layers in the scope" if by_block < min(by_layer, 0) - 0.1 else "false",
         ),
     ]
 )
 
 # %% [markdown]
-# So accumulation is not the only way out. Take it when you want *that* recipe: its learning rate, its schedule, its
-# results. If you are free to choose, a small batch with its own learning rate may be simpler.
+# So accumulation is not the only solution. Use it when you want *that* recipe, with its learning rate, its schedule,
+# and its results. If you are free to choose, a small batch with its own learning rate may be simpler.
 #
 # ## Your turn
 #
@@ -618,8 +621,8 @@ notebook.claims(
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds, training and grading together. Eight epochs are enough.
 #
-# It runs on the CPU, also where there is a GPU. Any technique that meets the three is right. `%course hint {{number}}`
-# gives a hint.
+# The grader uses the CPU, even on a machine with a GPU. Any technique that meets all three limits is right. `%course
+# hint {{number}}` gives a hint.
 
 # %% tags=["graded"]
 # %%graded 10
@@ -672,8 +675,8 @@ def train(folder):
 # ## Why it works
 #
 # Only 16 images go through the network at a time, so training holds the outputs of 16 images instead of 256. The
-# optimizer adds up sixteen gradients and updates the weights once, with their mean. So the updates are those of the
-# recipe, and the learning rate of 0.003 stays right. The price is one more number for each weight.
+# optimizer adds up 16 gradients and updates the weights once, with their mean. So the updates are the same as in the
+# recipe, and the learning rate of 0.003 is still right. The cost is one more number per weight.
 
 # %% tags=["solution"]
 image = (48 * 48 * 3 + 3 * 48 * 48 * 32 + 2 * 24 * 24 * 32 + 12 * 12 * 32 + 10 * 10 * 64) * 4 / 2**20
@@ -686,23 +689,24 @@ print(f"All scans, and the tensor of them:   {2 * 2048 * 48 * 48 * 3 / 2**20:6.1
 # %% [markdown] tags=["solution"]
 # ## What else would pass
 #
-# - **Micro-batches of 8 or 32**, with 32 or 8 accumulation steps. Fewer images at a time need less memory and more
+# - **Micro-batches of 8 or 32**, with 32 or 8 accumulation steps. Fewer images at a time need less memory but more
 #   calls.
-# - **A loop of your own**, as in step 3, with one `GradientTape` for each micro-batch. It takes more lines and lets you
+# - **A loop of your own**, as in step 3, with one `GradientTape` for each micro-batch. It takes more lines but lets you
 #   see each gradient.
-# - **A batch of 16 without accumulation, at a third of the learning rate.** It is another recipe, and it learns well
-#   here. The grader asks only for memory, accuracy, and time.
+# - **A batch of 16 without accumulation, at a third of the learning rate.** It is a different recipe, and it learns
+#   well here. The grader asks only for memory, accuracy, and time.
 
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - A gradient is a mean over images, so you can collect it from micro-batches and apply it once. The memory is that of
-#   a micro-batch, plus one number a weight.
-# - It is the same gradient, up to rounding, when micro-batches are of equal size and no layer looks across the batch.
-# - A smaller batch without accumulation is another recipe, and needs another learning rate.
-# - Rematerialization pays around blocks of layers. Around single layers there is nothing to forget.
-# - On a GPU, TensorFlow takes nearly all memory at its first operation. `nvidia-smi` shows the pool, `get_memory_info`
-#   what your model uses.
+# - A gradient is a mean over images, so you can collect it from micro-batches and apply it once. This needs the memory
+#   of a micro-batch, plus one number per weight.
+# - The gradient is the same, up to rounding, when all micro-batches have the same size and no layer looks across the
+#   batch.
+# - A smaller batch without accumulation is a different recipe, and needs a different learning rate.
+# - Rematerialization pays off for blocks of layers. A single layer has nothing to forget.
+# - On a GPU, TensorFlow takes nearly all memory at its first operation. `nvidia-smi` shows the pool, and
+#   `get_memory_info` shows the use by your model.
 #
 # To remember: {{takeaway}}
 
@@ -711,35 +715,35 @@ print(f"All scans, and the tensor of them:   {2 * 2048 * 48 * 48 * 3 / 2**20:6.1
 #
 # Open the answer that you would give.
 #
-# **1. You want an effective batch of 512, and 32 images fit. What is `gradient_accumulation_steps`?**
+# **1. You want an effective batch of 512, and 32 images fit. What value should `gradient_accumulation_steps` have?**
 #
 # - [ ] 512 :: It counts micro-batches, not images. That would be one update for 16,384 images.
 # - [ ] 32 :: That is the number of images in a micro-batch, the `batch_size` of `fit`.
 # - [x] 16 :: 16 micro-batches of 32 images are 512 images.
 #
-# **2. One `tf.GradientTape` stands around the loop over all micro-batches. What happens?**
+# **2. You put one `tf.GradientTape` around the loop over all micro-batches. What happens?**
 #
-# - [ ] Nothing changes, it is the same gradient :: The gradient is the same, but not the memory.
+# - [ ] Nothing changes, because the gradient is the same :: The gradient is the same, but the memory is not.
 # - [x] The outputs of all micro-batches are alive together :: The tape keeps them until you ask for the gradient.
 # - [ ] The gradients are added twice :: They are not; the tape only records.
 #
 # **3. Which layer makes the accumulated gradient differ from that of the large batch?**
 #
 # - [ ] `Dense` :: It treats every image by itself.
-# - [ ] `LayerNormalization` :: It normalizes within one image, whatever the batch.
+# - [ ] `LayerNormalization` :: It normalizes within one image, at any batch size.
 # - [x] `BatchNormalization` :: Mean and variance come from the micro-batch, because that is all it sees.
 #
 # **4. `nvidia-smi` shows a full GPU and your model is tiny. What is the most likely reason?**
 #
-# - [x] TensorFlow has taken the whole pool in advance :: It does so at its first operation, unless growth is on.
-# - [ ] A leak :: It can be, but `get_memory_info` would have to show it.
-# - [ ] The weights are kept in `float64` :: Keras makes `float32` weights, and a tiny model stays tiny in both.
+# - [x] TensorFlow has taken the whole pool in advance :: It does so at its first operation, unless memory growth is on.
+# - [ ] A leak :: This is possible, but then `get_memory_info` would show it.
+# - [ ] The weights are `float64` :: Keras makes `float32` weights, and a tiny model stays tiny in either type.
 #
-# **5. `Dst tensor is not initialized` comes at the first call of `fit`. What helps?**
+# **5. The first call of `fit` fails with `Dst tensor is not initialized`. What helps?**
 #
-# - [ ] A batch size of 1 :: The whole array is copied to the GPU before the first batch is cut out of it.
-# - [x] Handing over batches with a `PyDataset` or `tf.data` :: Then only a few batches are on the GPU.
-# - [ ] Gradient accumulation :: It makes steps small, and this happens before the first step.
+# - [ ] A batch size of 1 :: TensorFlow copies the whole array to the GPU before it takes the first batch from it.
+# - [x] Passing batches with a `PyDataset` or `tf.data` :: Then only a few batches are on the GPU.
+# - [ ] Gradient accumulation :: It makes the steps smaller, but the error comes before the first step.
 
 # %% tags=["versions"]
 notebook.versions(seed=0)

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # Leaks and long sessions
 #
-# One model fits, and a search over eight of them dies. In this lab you find out how much a process keeps of models that
-# you have long forgotten, which of the usual remedies work, and how to find a leak.
+# One model fits into memory, but a search over eight of them runs out of it. In this lab you find out how much memory a
+# process keeps for models that you no longer use, which of the usual remedies work, and how to find a leak.
 #
 # **Objectives**
 #
 # - Tell a leak from memory that is high and stays there.
 # - Measure how much `del`, `gc.collect`, and `clear_session` free.
-# - Run a search in one model's memory: with one compiled model, or with one process a trial.
+# - Run a search in the memory of one model: with one compiled model, or with one process per trial.
 #
 # **Prerequisites**
 #
@@ -22,8 +22,9 @@ folder = scans.load("train", count=500, size=32)
 print(f"{len(list(folder.glob('*/*.jpg')))} scans of 32 x 32 pixels are ready.")
 
 # %% [markdown]
-# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
-# runs it first, in its own process. Both count toward the peak. Most cells of this lab share these imports:
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name. A later cell that lists this name in
+# `--after` runs the named cell first, in its own process. Both count toward the peak. Most cells of this lab share
+# these imports:
 
 # %%
 # %%sandbox --budget 400 --name start
@@ -42,11 +43,11 @@ from course_utils.sandbox.inside import report
 # %% [markdown] tags=["predict"]
 # ## Predict
 #
-# The cell below tries eight learning rates. Each trial builds the same small network, trains it for a moment on 64
-# scans and keeps it for later.
+# The cell below tries eight learning rates. Each trial builds the same small network, trains it briefly on 64 scans,
+# and keeps it for later.
 #
-# How much memory will the search need at its peak? Write your number in MiB after `--predict`, in place of the 90 that
-# stands there, and run the cell.
+# How much memory will the search need at its peak? Write your number in MiB after `--predict`, in place of the 90, and
+# run the cell.
 
 # %% [markdown]
 # ## Crash
@@ -74,24 +75,24 @@ for rate in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003):
     print(f"learning rate {rate} is done")
 
 # %% [markdown]
-# The line that it died on did nothing new: the trials before it ran the same line, and lived. That is the mark of a
-# leak. The cause is not the last line. It is the memory that the earlier rounds left behind.
+# The run died on a line that did nothing new: the trials before it ran the same line without trouble. That is typical
+# of a leak. The last line is not the cause. The cause is the memory that the earlier rounds left behind.
 #
-# The card's likely cause is a guess from that one line, and here it is wrong. Below you work out how much memory the
-# outputs of the layers need.
+# The card guesses the likely cause from that one line, and here the guess is wrong. Below you work out how much memory
+# the outputs of the layers need.
 
 # %% [markdown]
 # ## Explain
 #
-# A model that was trained with Adam holds three numbers for each weight: the weight itself and Adam's two slots. A
-# kept model keeps them.
+# A model that was trained with Adam holds three numbers for each weight: the weight itself and Adam's two slots. As
+# long as you keep the model, they stay in memory.
 #
-# > memory that stays = models x 3 x weights x 4 bytes, and something for the graph of each
+# > memory that stays = models x 3 x weights x 4 bytes, plus some memory for the graph of each model
 #
-# The next cells run four trials, with 16 units and with 2,048, and write down the memory after each. Do not look at how
-# high it is, but at **how much it grows from trial to trial**. The graphs drop out of the difference of the two
-# networks. The first cell is shared by all that follow: it defines the network of the crash, and a measurement.
-# `notebook.run` does with a text the same as `%%sandbox --after` does with a cell.
+# The next cells run four trials, with 16 units and with 2,048, and record the memory after each. Ignore how high it is,
+# and look at **how much it grows from trial to trial**. The graphs cancel out in the difference between the two
+# networks. All later cells share the first one: it defines the network of the crash, and a measurement. `notebook.run`
+# runs a text in the same way as `%%sandbox --after` runs a cell.
 
 # %% tags=["explain"]
 # %%sandbox --budget 400 --name trials --after start
@@ -118,7 +119,7 @@ def note_memory():
 
 
 def growth():
-    """MiB for each model, counted after the second of four."""
+    """Return the growth for each model in MiB, counted after the second of four."""
     return round((used[3] - used[1]) / 2, 1)
 
 
@@ -142,24 +143,24 @@ print(f"weights and slots of one model:         {wide_mib:5.1f} MiB with 2,048 u
 print(f"difference, expected for each trial:    {expected:5.1f} MiB")
 print(f"difference, measured:                   {measured:5.1f} MiB ({measured / expected - 1:+.0%})")
 print(f"growth with 2,048 units:                {kept.values['growth_mib']:5.1f} MiB for each trial")
-print(f"  of it graph and the rest:             {kept.values['growth_mib'] - wide_mib:5.1f} MiB")
-print(f"eight trials would stay with            {8 * kept.values['growth_mib']:5.0f} MiB")
+print(f"  graph and everything else:            {kept.values['growth_mib'] - wide_mib:5.1f} MiB")
+print(f"eight trials would leave behind         {8 * kept.values['growth_mib']:5.0f} MiB")
 outputs = 32 * 4 * (2 * 3072 + 2048 + 10) / MIB
 print(f"outputs of all layers for a batch of 32: {outputs:4.1f} MiB")
 
 # %% [markdown]
-# So the advice seems plain: do not keep the models.
+# So the advice seems simple: do not keep the models.
 
 # %% [markdown]
 # ## Fix it, step by step
 #
-# Each step runs four trials of the crash's network, and reports by how much the process grew for each model, counted
-# after the second.
+# Each step runs four trials with the network of the crash, and reports how much the process grew for each model,
+# counted after the second.
 #
 # ### Step 1: drop the model
 #
-# `del` takes away your name for the model, and `gc.collect()` frees objects that only hold each other. The cell also
-# looks through all live objects for models and graphs.
+# `del` removes your name for the model, and `gc.collect()` frees objects that only refer to each other. The cell also
+# counts the models and graphs among all live objects.
 
 # %%
 # %%sandbox --budget 1100 --into dropped --after trials
@@ -176,7 +177,7 @@ report(growth_mib=growth(), models_alive=models, graphs_alive=graphs)
 # ### Step 2: `clear_session`
 #
 # Keras keeps some state of its own, such as the counters that make `dense_1` and `dense_2`.
-# `keras.utils.clear_session()` resets it, and every forum gives it as the cure.
+# `keras.utils.clear_session()` resets this state, and every forum recommends it as the cure.
 
 # %%
 # %%sandbox --budget 1100 --into cleared --after trials
@@ -193,17 +194,17 @@ report(growth_mib=growth(), graphs_alive=graphs)
 for name, outcome in {"models kept": kept, "del and gc.collect": dropped, "and clear_session": cleared}.items():
     print(f"{name:<20} grows by {outcome.values['growth_mib']:5.1f} MiB for each model")
 print(f"After del and gc.collect {dropped.values['models_alive']} of the four models are alive,")
-print(f"and {dropped.values['graphs_alive']} graphs: a training step is traced into more than one.")
+print(f"and {dropped.values['graphs_alive']} graphs: TensorFlow traces a training step into more than one.")
 
 # %% [markdown]
-# ### Step 3: find who holds it
+# ### Step 3: find the holder
 #
-# The objects that you named are gone. Graphs are left: `fit` traces the training step into one, and a graph holds the
-# memory of every variable that it uses. Who holds the graphs? The next cell looks in one place: the table in
-# which TensorFlow registers gradient functions by name, for the whole process.
+# The objects that you named are gone. Graphs are left: `fit` traces the training step into a graph, and a graph holds
+# the memory of every variable that it uses. Which object holds the graphs? The next cell looks in one place: the table
+# in which TensorFlow registers gradient functions by name, for the whole process.
 #
-# To prove it, the cell takes the new entries out and counts the graphs again. That reaches into TensorFlow's private
-# parts, so it is a proof and not a remedy. Where your version keeps no such entries, it says so.
+# To prove it, the cell removes the new entries and counts the graphs again. That reaches into TensorFlow's private
+# data, so it is a proof and not a remedy. If your version keeps no such entries, the cell tells you.
 
 
 # %%
@@ -232,18 +233,18 @@ for name in new:
 report(new_entries=len(new), graphs_before=alive, graphs_after=graphs())
 
 # %% [markdown]
-# The chain is: table, gradient function, graph, variables. The optimizer makes such an entry whenever its step is
-# traced, and nothing ever takes it out. It is a known bug of TensorFlow (issue 97697), corrected in its source after
-# the version that Colab has today. So run these cells again when your version changes, and believe the growth, not
-# this page.
+# The table holds the gradient function, the function holds the graph, and the graph holds the variables. The optimizer
+# makes such an entry whenever its step is traced, and nothing ever removes the entry. This is a known bug of TensorFlow
+# (issue 97697). It was fixed in the source after the version that Colab has today. So run these cells again when your
+# version changes, and trust the growth that you measure, not this page.
 #
 # The consequence: **every model that is trained with `fit` leaves its variables in the process.** Two remedies are
-# left. Trace once, or end the process.
+# left: trace once, or end the process.
 #
 # ### Step 4: compile once
 #
-# If only numbers differ between trials, one compiled model will do. Save its state to a file, and load it before each
-# trial: weights, Adam's slots and step counter. Then set the learning rate.
+# If only numbers differ between trials, one compiled model is enough. Save its state to a file, and load that file
+# before each trial. The state is the weights, Adam's slots, and the step counter. Then set the learning rate.
 
 # %%
 # %%sandbox --budget 1100 --into reused --after trials
@@ -258,15 +259,16 @@ for rate in (0.1, 0.01, 0.001, 0.0001):
 report(growth_mib=growth(), steps_counted=int(model.optimizer.iterations))
 
 # %% [markdown]
-# `steps_counted` is the proof that the state was reset: two steps of one trial, not eight of four.
+# `steps_counted` proves that the state was reset: it counts the two steps of one trial, not the eight steps of four.
 #
-# ### Step 5: one process a trial
+# ### Step 5: one process per trial
 #
-# When a process ends, the kernel takes everything back, whoever held it. This remedy needs no theory of the leak.
+# When a process ends, the operating system takes back all its memory. For this remedy you need not know which object
+# held it.
 #
-# `fork` makes a copy of the running process that shares its memory until one of the two writes. TensorFlow is imported
-# already, so a child starts at once. One rule goes with it: **fork before the parent runs its first operation**, that
-# is, before it builds a model or makes a tensor.
+# `fork` makes a copy of the running process. The two share their memory until one of them writes to it. TensorFlow is
+# already imported, so a child starts at once. Follow one rule: **fork before the parent runs its first operation**,
+# that is, before it builds a model or makes a tensor.
 
 # %%
 # %%sandbox --budget 1100 --into forked --after trials
@@ -284,15 +286,15 @@ for rate in (0.1, 0.01, 0.001, 0.0001):
     child = context.Process(target=trial, args=(rate, theirs))
     child.start()
     theirs.close()
-    loss = ours.recv()  # EOFError if the child dies, so a crash of one trial need not end the search
+    loss = ours.recv()  # EOFError if the child dies, so the crash of one trial need not end the search
     child.join()
     note_memory()
 report(growth_mib=growth())
 
 # %% [markdown]
 # A new interpreter (`subprocess`, or the `spawn` method) works at any time. It imports TensorFlow again, which takes
-# seconds and counts above the baseline. It also needs its code in a file or a text: `spawn` cannot find a function that
-# is defined in a notebook cell. One trial of the same network:
+# seconds, and the memory counts above the baseline. It also needs its code in a file or a text: `spawn` cannot find a
+# function that is defined in a notebook cell. Here is one trial of the same network:
 
 # %%
 # %%sandbox --budget 1100 --into spawned
@@ -316,7 +318,7 @@ done = subprocess.run([sys.executable, "trial.py"], check=True)
 
 # %% [markdown]
 # The next cell shows why the rule matters. Here the parent trains a model first. The cell waits three seconds for a
-# child that does the same, and then ends it.
+# child that does the same, and then kills it.
 
 # %%
 # %%sandbox --budget 1100 --into forked_late --after start
@@ -339,9 +341,9 @@ child.join()
 
 # %% [markdown]
 # A child has a copy of the parent's memory, but not of its threads. TensorFlow's threads start with its first
-# operation, and a child made after that waits for threads that it does not have.
+# operation, and a child that is forked after that waits for threads that it does not have.
 #
-# ### The steps beside each other
+# ### The steps side by side
 
 # %%
 steps = {
@@ -360,15 +362,16 @@ print(f"and {spawned.peak_mib:.0f} MiB, because it imports TensorFlow again.")
 # %% [markdown]
 # ## The smaller leaks
 #
-# These are the other suspects of a long session. Each is a reference that someone holds, and each is measured alone.
+# A long session has other suspects. Each of them is a reference that some object holds. The next cell measures each one
+# alone.
 #
 # ### References that you do not see
 #
 # - A `History` object knows its model. Keep `history.history`, the plain numbers, instead of the object.
 # - A callback that collects tensors keeps them as long as you keep the callback.
-# - IPython keeps every value that a cell shows, in `Out`. A sandboxed cell is no IPython cell, so this one starts an
-#   IPython of its own. `del` is not enough there, and `%xdel` is.
-# - pyplot keeps every figure until it is closed.
+# - IPython keeps every value that a cell shows, in `Out`. A sandboxed cell is not an IPython cell, so this one starts
+#   an IPython shell of its own. There `del` is not enough, but `%xdel` is.
+# - pyplot keeps every figure until you close it.
 
 # %%
 # %%sandbox --budget 512 --into references --after start
@@ -396,7 +399,7 @@ class Keeps(keras.callbacks.Callback):
         self.kept = []
 
     def on_epoch_end(self, epoch, logs=None):
-        self.kept.append(keras.ops.ones((1024, 1024)))  # stands for outputs that you want to look at later
+        self.kept.append(keras.ops.ones((1024, 1024)))  # in place of outputs that you want to look at later
 
 
 model = keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(10, activation="softmax")])
@@ -444,9 +447,9 @@ for name in ("closed", "open"):
 # %% [markdown]
 # ### Calls that leave something behind
 #
-# Does `predict` in a loop leak? Does a Python number that goes into a `tf.function`? Does building models, without
-# training them? Each is done forty times here, after a first time that does not count, and then forty times again: a
-# leak goes on. TensorFlow warns of one of them by itself.
+# Does `predict` in a loop leak? Does passing a Python number to a `tf.function` leak? Does building models without
+# training them? Here each is done 40 times, after a first time that does not count, and then 40 times again, because a
+# leak goes on. TensorFlow itself warns about one of them.
 
 
 # %%
@@ -486,15 +489,15 @@ forty_times("build_and_clear", lambda number: (keras.utils.clear_session(), tiny
 forty_times("build", lambda number: tiny())
 
 # %% [markdown]
-# One call of `predict` keeps the outputs of all its batches and joins them at the end, so for a moment it needs twice
-# the size of its answer. If you only want a mean, reduce each batch at once.
+# One call of `predict` keeps the outputs of all its batches and joins them at the end, so it briefly needs twice the
+# size of its result. If you want only a mean, reduce each batch at once.
 #
-# ### Memory that is free and does not go back
+# ### Free memory that does not go back
 #
-# The next cell makes 2,000 blocks of 50 kB, and drops all but the last. The last one lies at the end of the heap, which
-# can only shrink from there. Your program holds none of the others, but the allocator keeps them for the next time: the
-# process stays as large as it was, and the next 2,000 blocks need nothing more. This is no leak. `malloc_trim` gives
-# such pages back, on Linux.
+# The next cell makes 2,000 blocks of 50 kB, and drops all but the last. The last one lies at the end of the heap, and
+# the heap can shrink only from its end. Your program holds none of the other blocks, but the allocator keeps their
+# memory for later: the process stays as large as it was, and the next 2,000 blocks need no more memory. This is not a
+# leak. On Linux, `malloc_trim` gives such memory back.
 
 # %%
 # %%sandbox --budget 512 --into arenas
@@ -521,11 +524,11 @@ ctypes.CDLL(None).malloc_trim(0)
 report(made_mib=made, after_del_mib=dropped, made_again_mib=made_again, after_malloc_trim_mib=used() - before)
 
 # %% [markdown]
-# ## Tools, and what each can see
+# ## Tools and their limits
 #
 # The next cell makes two buffers of 64 MiB, one in NumPy and one in TensorFlow. `psutil` asks the kernel, `tracemalloc`
-# asks Python's own allocator, and `gc` counts objects and knows no sizes. memray follows native allocations too, where
-# it is installed.
+# asks Python's own allocator, and `gc` counts objects and knows no sizes. memray, if it is installed, follows native
+# allocations too.
 
 # %%
 # %%sandbox --budget 512 --into tools --after start
@@ -556,7 +559,7 @@ else:
 
 
 class Memory(keras.callbacks.Callback):
-    """Prints the memory of the process after each epoch: put it into every long run."""
+    """Print the memory of the process after each epoch: put it into every long run."""
 
     def on_epoch_end(self, epoch, logs=None):
         print(f"epoch {epoch}: {psutil.Process().memory_info().rss / 2**20:.0f} MiB")
@@ -567,9 +570,9 @@ model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(np.zeros((64, 8)), np.arange(64) % 10, epochs=3, callbacks=[Memory()], verbose=0)
 
 # %% [markdown]
-# So go from the outside in. First take a number from the kernel after each round: does it grow, and does it go on
-# growing? Then use `gc` to see which kind of object becomes more frequent each round. `tracemalloc` comes last: it
-# names the line, if the memory is Python's or NumPy's.
+# So start outside the process and work inward. First, read the memory from the operating system after each round: does
+# it grow, and does it keep growing? Then use `gc` to see which kind of object becomes more frequent with each round.
+# Use `tracemalloc` last: it names the line, if the memory is Python's or NumPy's.
 
 # %% [markdown]
 # ## What people say
@@ -578,7 +581,7 @@ history = model.fit(np.zeros((64, 8)), np.arange(64) % 10, epochs=3, callbacks=[
 
 
 def frees(outcome):
-    """Whether a remedy frees the memory of a trained model: its share of the growth, as a verdict."""
+    """Return the verdict on a remedy, by the share of the growth that is left."""
     left = outcome.values["growth_mib"] / kept.values["growth_mib"]
     return "false" if left > 0.7 else "half true" if left > 0.2 else "true"
 
@@ -600,8 +603,8 @@ notebook.claims(
             frees(cleared),
         ),
         (
-            "One process a trial is too expensive.",
-            f"forked: {forked.seconds / 4:.1f} s a trial and {forked.peak_mib:.0f} MiB; "
+            "One process per trial is too expensive.",
+            f"forked: {forked.seconds / 4:.1f} s per trial and {forked.peak_mib:.0f} MiB; "
             f"new interpreter: {spawned.seconds:.1f} s and {spawned.peak_mib:.0f} MiB",
             "depends: on how it is started" if spawned.seconds > 1.5 * forked.seconds / 4 else "false",
         ),
@@ -612,7 +615,7 @@ notebook.claims(
             "false: it is slow, and it levels off" if called["predict_again_mib"] < 1 else "half true",
         ),
         (
-            "Python numbers into a `tf.function` cost memory.",
+            "Passing Python numbers to a `tf.function` costs memory.",
             f"the first 40 numbers {called['python_number_mib']:.1f} MiB, the next 40 "
             f"{called['python_number_again_mib']:.1f} MiB; 40 tensors {called['tensor_again_mib']:.1f} MiB",
             "true" if called["python_number_again_mib"] > called["tensor_again_mib"] + 1 else "false",
@@ -625,7 +628,7 @@ notebook.claims(
         ),
         (
             "Memory that stays after `del` is a leak.",
-            f"{arenas.values['after_del_mib']:.0f} MiB stayed, and making the same again took "
+            f"{arenas.values['after_del_mib']:.0f} MiB stayed, and making the same blocks again took "
             f"{arenas.values['made_again_mib'] - arenas.values['after_del_mib']:+.0f} MiB",
             "false"
             if arenas.values["made_again_mib"] < 1.2 * arenas.values["made_mib"]
@@ -638,14 +641,14 @@ notebook.claims(
 # ## Your turn
 #
 # Write `search(folder, configurations)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}}
-# pixels in one folder a class. There are eight configurations, such as `{"learning_rate": 0.3, "epochs": 2}`. Train one
-# model with each, measure its accuracy on scans that it has not seen, and return two things: **the best model**,
-# and **a list of the eight accuracies**, in the order of the configurations. You may train the best one further before
-# you return it.
+# pixels in one folder per class. There are eight configurations, such as `{"learning_rate": 0.3, "epochs": 2}`. Train
+# one model with each, measure its accuracy on scans that it has not seen, and return two things: **the best model**,
+# and **a list of the eight accuracies**, in the order of the configurations. You may train the best model further
+# before you return it.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
-# - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have. Most configurations do not get
-#   there, and a guess is likely to be wrong.
+# - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have. Most configurations do not reach
+#   it, so do not guess.
 # - **Time:** at most {{time_limit}} seconds, search and grading together.
 #
 # `load` and `build` are given, and you may change them. The grader feeds the model raw pixels, from 0 to 255.
@@ -712,10 +715,10 @@ def search(folder, configurations):
 # %% [markdown] tags=["solution"]
 # ## Why it works
 #
-# `fit` traces the training step only once, because there is only one compiled model. So there is one graph, one set of
-# weights, and one pair of Adam's slots, however many configurations there are. Before each trial the model gets its
-# starting state back from a file: weights, slots, and step counter. The best weights go to a file as well, because a
-# file costs no memory.
+# `fit` traces the training step only once, because there is only one compiled model. So one graph, one set of weights,
+# and one pair of Adam's slots serve any number of configurations. Before each trial, the model gets its starting state
+# back from a file: weights, slots, and step counter. The best weights go to a file as well, because a file costs no
+# memory.
 
 # %% tags=["solution"]
 flat = 64 * 5 * 5
@@ -724,15 +727,15 @@ print(f"weights and slots of one model: {3 * weights * 4 / 2**20:5.0f} MiB")
 print(f"of eight models:                {8 * 3 * weights * 4 / 2**20:5.0f} MiB")
 
 # %% [markdown] tags=["solution"]
-# The search trains on 480 scans and scores on the rest, so its accuracies are of scans that the model has not seen. At
-# the end the best model gets four more epochs on all scans.
+# The search trains on 480 scans and measures the accuracy on the rest, which the model has not seen. At the end, the
+# best model gets four more epochs on all scans.
 #
 # ## What else would pass
 #
 # - **One forked process for each trial**, started before the first TensorFlow operation of the parent. Each child sends
-#   back its accuracy and saves its weights. The kernel takes everything back when it ends.
-# - **A new interpreter for each trial.** It needs no rule about forking, but each one imports TensorFlow again. That
-#   costs seconds, and memory that counts.
+#   back its accuracy and saves its weights. When it ends, the operating system takes back its memory.
+# - **A new interpreter for each trial.** You need no rule about forking, but each interpreter imports TensorFlow again.
+#   That costs seconds, and memory that counts.
 # - **A training loop of your own with one `tf.function`** that takes the learning rate as a tensor. It is traced once,
 #   like the compiled model.
 
@@ -740,12 +743,12 @@ print(f"of eight models:                {8 * 3 * weights * 4 / 2**20:5.0f} MiB")
 # ## Summary
 #
 # - A leak is growth that goes on from round to round. Memory that is high and stays level is in use, or the allocator
-#   keeps it for the next time.
-# - A model that was trained with `fit` leaves its variables in the process, whatever you delete. TensorFlow causes
-#   this, and it may change: measure your version.
+#   keeps it for later.
+# - A model that was trained with `fit` leaves its variables in the process, even if you delete everything. The cause is
+#   in TensorFlow and may change, so measure your version.
 # - Compile once and reset the state from a file, or give each trial a process. Fork before the first operation, or
 #   start a new interpreter and pay for the import.
-# - Keep numbers and files, not models, `History` objects, tensors, shown values, and open figures.
+# - Keep numbers and files. Do not keep models, `History` objects, tensors, shown values, or open figures.
 # - Measure from outside the process first. tracemalloc does not see TensorFlow's buffers.
 #
 # To remember: {{takeaway}}
@@ -755,38 +758,38 @@ print(f"of eight models:                {8 * 3 * weights * 4 / 2**20:5.0f} MiB")
 #
 # Open the answer that you would give.
 #
-# **1. A search dies in its sixth trial, on a line that the first five ran too. Where do you look?**
+# **1. A search runs out of memory in its sixth trial, on a line that the first five ran too. Where do you look?**
 #
 # - [ ] At that line :: It did nothing that it had not done five times before.
-# - [x] At the memory that each trial leaves behind :: The growth from trial to trial is the cause, and the line is only
-#   where the budget ended.
-# - [ ] At the sixth configuration :: Possible, but first look whether the memory grew before.
+# - [x] At the memory that each trial leaves behind :: The growth from trial to trial is the cause. The search only
+#   happened to reach its limit on that line.
+# - [ ] At the sixth configuration :: This is possible, but first check whether the memory grew before.
 #
 # **2. Why did `del model` and `gc.collect()` not free a trained model here?**
 #
-# - [ ] The garbage collector is too slow :: It ran to its end, and no model was alive after it.
+# - [ ] The garbage collector is too slow :: It ran to the end, and no model was alive after it.
 # - [ ] Keras keeps a list of all models :: None was found alive, and `clear_session` changed nothing.
 # - [x] A table of TensorFlow held the training graph, and the graph held the variables :: The model's own object was
 #   gone, but not the memory of its variables.
 #
 # **3. You reuse one compiled model for all trials and forget to reset it. What happens?**
 #
-# - [x] Each trial starts from the weights that the trial before left :: After one bad learning rate all later trials
+# - [x] Each trial starts from the weights that the trial before left :: After one bad learning rate, all later trials
 #   look bad.
-# - [ ] The memory grows :: It does not, so you do not notice the mistake.
-# - [ ] Nothing, `fit` starts over :: `fit` goes on from the weights that are there.
+# - [ ] The memory grows :: It does not grow, so you do not notice the mistake.
+# - [ ] Nothing, because `fit` starts over :: `fit` continues from the current weights.
 #
-# **4. What does tracemalloc say about a TensorFlow tensor of 64 MiB?**
+# **4. How much does tracemalloc report for a TensorFlow tensor of 64 MiB?**
 #
 # - [x] Next to nothing :: The buffer comes from TensorFlow's allocator, and tracemalloc follows Python's.
-# - [ ] 64 MiB :: It says that about a NumPy array, which reports to it.
-# - [ ] It raises an error :: It cannot see the buffer, so there is nothing to complain about.
+# - [ ] 64 MiB :: It reports that for a NumPy array, because NumPy tells tracemalloc about its memory.
+# - [ ] It raises an error :: It cannot see the buffer, so it has no reason to raise an error.
 #
 # **5. When is it safe to fork a process that uses TensorFlow?**
 #
-# - [ ] Never :: A child that is forked after the import alone works, and this course's sandbox is made that way.
-# - [x] After the import and before the first operation :: There are no threads yet that the child would miss.
-# - [ ] After the first model has warmed it up :: Then its threads run, and the child has none of them.
+# - [ ] Never :: A child that is forked right after the import works, and this course's sandbox is built that way.
+# - [x] After the import and before the first operation :: TensorFlow has no threads yet, so the child misses none.
+# - [ ] After the first model has warmed it up :: By then its threads are running, and the child has none of them.
 
 # %% tags=["versions"]
 notebook.versions(seed=0)

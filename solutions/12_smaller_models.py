@@ -1,13 +1,14 @@
 # %% [markdown]
 # # Smaller models
 #
-# An ensemble of three networks dies before it answers anything: while it is being loaded. In this lab you make models
-# small enough to serve, and measure how much each way saves on disk and in memory, and its cost in accuracy.
+# An ensemble of three networks runs out of memory before it answers anything: while it is being loaded. In this lab you
+# make models small enough to serve. You measure how much each method saves on disk and in memory, and how much accuracy
+# it costs.
 #
 # **Objectives**
 #
 # - Work out the memory that a model file needs while it is loaded, and leave the optimizer out of it.
-# - Know how much pruning, `int8`, `float16`, and LiteRT save, and where they save nothing.
+# - Know how much pruning, `int8`, `float16`, and LiteRT save, and in which cases they save nothing.
 # - Distill a large model into a small one with `keras.distillation`, and check whether that helped.
 #
 # **Prerequisites**
@@ -27,11 +28,13 @@ print(f"{len(list(train_folder.glob('*/*.jpg')))} scans of 48 x 48 pixels to tra
 # ## The ensemble
 #
 # An ensemble is a group of networks that answer together: you average their scores. Training three networks takes three
-# times as long, so these are three stages of one training run, saved after each of its last three epochs. A network has
-# three convolutions and two wide Dense layers. `narrow` is the same network with hardly any weights, for later.
+# times as long, so here the three members are stages of one training run, saved after each of its last three epochs.
+# Each network has three convolutions and two wide Dense layers. `narrow` is the same network with hardly any weights;
+# you will need it later.
 #
-# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
-# runs it first, in its own process. Both count toward the peak. The cells of this lab share this start:
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name. A later cell that lists this name in
+# `--after` runs the named cell first, in its own process. Both count toward the peak. The cells of this lab share this
+# start:
 
 # %%
 # %%sandbox --budget 128 --name start
@@ -93,10 +96,10 @@ print(f"A network has {training.values['parameters']:,} weights.")
 # %% [markdown] tags=["predict"]
 # ## Predict
 #
-# The cell below loads the three networks and lets them answer for 300 scans. No training happens any more.
+# The cell below loads the three networks and has them predict 300 scans. It trains nothing.
 #
-# How much memory will that need at its peak? Write your number in MiB after `--predict`, in place of the 30 that
-# stands there, and run the cell.
+# How much memory will that need at its peak? Write your number in MiB after `--predict`, in place of the 30, and run
+# the cell.
 
 # %% [markdown]
 # ## Crash
@@ -111,19 +114,20 @@ for number in range(3):
 scores = sum(member.predict_on_batch(x) for member in members)
 
 # %% [markdown]
-# It died while it loaded the networks. None of them has seen a scan yet.
+# The run died while it loaded the networks. None of them had seen a scan yet.
 
 # %% [markdown]
 # ## Explain
 #
-# Serving needs one number a weight. The files hold three: `save` also writes the optimizer, and Adam keeps two numbers
-# beside each weight. `load_model` brings all three back. On its way it reads the whole weights part of the file into
-# memory and joins the pieces, so for a moment the file is there twice, beside the models that are already loaded.
+# Serving needs one number per weight. The files hold three: `save` also writes the optimizer, and Adam keeps two
+# numbers for each weight. `load_model` brings all three back. Along the way, it reads all the weights in the file into
+# memory and joins the pieces. So the contents of the file are briefly in memory twice, in addition to the models that
+# are already loaded.
 #
-# > peak = 3 models x 3 numbers a weight + 2 x one file + the needs of Keras itself
+# > peak = 3 models x 3 numbers per weight + 2 x one file + the memory for Keras itself
 #
-# To measure the last term, load the narrow network three times. The next cell loads and does nothing else.
-# `notebook.run` does with a text the same as `%%sandbox --after` does with a cell.
+# To measure the last term, load the narrow network three times. The next cell loads models and does nothing else.
+# `notebook.run` runs a text in the same way as `%%sandbox --after` runs a cell.
 
 # %% tags=["explain"]
 from course_utils import notebook
@@ -146,8 +150,9 @@ print(f"measured                 {loading.peak_mib:6.1f} MiB, {difference:+.1f}%
 # %% [markdown]
 # ## Fix it, step by step
 #
-# Each step makes a file, and `serve` measures it in a fresh process: load, answer for 300 scans, and nothing else. It
-# notes the size on disk, the size after `zlib` has compressed it, the accuracy, and the seconds that the answers took.
+# Each step makes a file, and `serve` measures it in a fresh process, which loads the file, predicts 300 scans, and does
+# nothing else. It records the size on disk, the size after `zlib` compresses the file, the accuracy, and the time for
+# the predictions in seconds.
 
 # %%
 import zlib
@@ -183,9 +188,9 @@ served = {"ensemble with optimizers": serve(*names)}
 # ### Step 1: leave the optimizer out
 #
 # `load_model(compile=False)` gives a network without an optimizer, and `save` then writes a file without one. For a
-# model in memory, `keras.Model(model.inputs, model.outputs)` does it: a new model of the same layers, not compiled.
-# From here on, the lab uses only such files. The table at the end of this section shows the ensemble from these files
-# in its second line, and one network in its third.
+# model in memory, use `keras.Model(model.inputs, model.outputs)`: it makes a new model from the same layers that is not
+# compiled. From here on, the lab uses only lean files without an optimizer. The table at the end of this section shows
+# the ensemble from these files in its second line, and one network in its third.
 
 # %%
 # %%sandbox --budget 600 --into lean --after start
@@ -200,8 +205,9 @@ served["one network"] = serve("lean_2.keras")
 # %% [markdown]
 # ### Step 2: magnitude pruning
 #
-# Pruning sets the smallest weights to zero. Keras has no pruning of its own, but a few lines are enough: a mask for
-# each Dense layer, one more epoch to recover, and the mask again after each batch, or training would fill in the zeros.
+# Pruning sets the smallest weights to zero. Keras has no pruning of its own, but a few lines are enough. They make a
+# mask for each Dense layer and train one more epoch to recover. They apply the mask again after each batch, because
+# training would fill in the zeros.
 
 # %%
 # %%sandbox --budget 600 --into pruning --after start
@@ -232,11 +238,11 @@ served["pruned"] = serve("pruned.keras")
 print(f"{pruning.values['zeros']:.0%} of all weights are zero now.")
 
 # %% [markdown]
-# ### Step 3: fewer bytes a weight
+# ### Step 3: fewer bytes per weight
 #
 # `quantize("int8")` stores the weights of Dense layers as whole numbers of one byte. It skips convolutions, with a
-# warning, so the filter asks for Dense layers only. Convolutions hold little here. For `float16`, build each layer
-# again in that type, and hand it the weights.
+# warning, so the filter asks for Dense layers only. The convolutions hold few weights here. For `float16`, build each
+# layer again in that type, and copy the weights into it.
 
 # %%
 # %%sandbox --budget 600 --into narrower --after start
@@ -244,7 +250,7 @@ model = keras.saving.load_model(shelf / "lean_2.keras")
 
 
 def in_half(layer):
-    """The same layer in float16; the first one keeps float32, because it gets raw pixels."""
+    """Return the same layer in float16; the first one keeps float32, because it gets raw pixels."""
     dtype = "float32" if isinstance(layer, keras.layers.Rescaling) else "float16"
     return layer.__class__.from_config({**layer.get_config(), "dtype": dtype})
 
@@ -263,9 +269,9 @@ served["float16"] = serve("float16.keras")
 # ### Step 4: another runtime
 #
 # LiteRT is made for phones. It keeps only the parts that serving needs: a flat file, and an interpreter that neither
-# builds Keras layers nor traces a graph. `Optimize.DEFAULT` also stores the weights in one byte. Its converter comes
-# with TensorFlow, as `tf.lite`, which is deprecated. Where it is missing, the cell says so and skips the step. The
-# lines under the card are the converter's own, and none of them is an error.
+# builds Keras layers nor traces a graph. `Optimize.DEFAULT` also stores each weight in one byte. Its converter comes
+# with TensorFlow as `tf.lite`, which is deprecated. If it is missing, the cell tells you and skips the step. The lines
+# under the card come from the converter, and none of them is an error.
 
 # %%
 # %%sandbox --budget 600 --into converting --after start
@@ -305,17 +311,17 @@ else:
 # ### Step 5: a student
 #
 # All steps so far keep the wide layers. A **student** has none: three narrow convolutions. In distillation it learns
-# from the labels and also from the scores of a **teacher**, here the ensemble as one model. Scores say more than a
-# label, for example that this 3 is nearly an 8.
+# from the labels and also from the scores of a **teacher**, here the ensemble as one model. Scores tell it more than a
+# label does, for example that this 3 is nearly an 8.
 #
 # `Distiller` trains the student and leaves the teacher as it is. `LogitsDistillation` takes scores without a softmax
 # and applies its own, so teacher and student end without one, and the loss for the labels has `from_logits=True`.
 #
 # There is a trap. The default loss of `LogitsDistillation` is the name `"kl_divergence"`, and Keras 3.13.2 turns that
-# name into a function. But it applies the softmax only for an object of the class `KLDivergence`. So by default the
-# loss gets raw scores in place of probabilities, and no error tells you. The cells train the same student three times,
-# with the same seed and for as many epochs: alone, distilled with the default, and distilled with
-# `keras.losses.KLDivergence()`.
+# name into a function. But `LogitsDistillation` applies the softmax only for an object of the class `KLDivergence`. So
+# by default the loss gets raw scores in place of probabilities, and no error tells you. The cells train the same
+# student three times, with the same seed and for the same number of epochs: alone, distilled with the default, and
+# distilled with `keras.losses.KLDivergence()`.
 
 # %%
 # %%sandbox --budget 600 --name students --after start
@@ -324,7 +330,7 @@ loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def student():
-    """Three narrow convolutions, 10 logits."""
+    """Return a network of three narrow convolutions and 10 logits."""
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Input((48, 48, 3)), keras.layers.Rescaling(1 / 255)]
     for filters, size, strides in ((12, 5, 2), (24, 3, 2), (48, 3, 1)):
@@ -356,7 +362,7 @@ teacher = keras.Model(inputs, keras.layers.average([member(inputs) for member in
 
 
 def distill(name, distillation_loss):
-    """Train a student with this loss, save it; returns its distillation loss in the last epoch, and the seconds."""
+    """Train and save a student with this loss; returns the distillation loss of the last epoch, and the seconds."""
     distilled = student()
     distiller = keras.distillation.Distiller(teacher, distilled, distillation_loss, student_loss_weight=0.5)
     distiller.compile(adam(), loss=loss)
@@ -375,7 +381,8 @@ report(alone_s=alone_s, distilled_s=distilled_s, default_loss=default_loss, kl_l
 
 # %% [markdown]
 # A KL divergence is never below zero. Look at `default_loss` above: an impossible loss is the first sign of such a
-# mistake. The distiller has the optimizer and the student has none, so `distilled.save` writes a lean file by itself.
+# mistake. The distiller has the optimizer and the student has none, so `distilled.save` writes a lean file without
+# further steps.
 
 # %%
 served["student alone"] = serve("alone.keras")
@@ -383,12 +390,12 @@ served["student, default loss"] = serve("default.keras")
 served["student distilled"] = serve("distilled.keras")
 
 # %% [markdown]
-# ### The steps beside each other
+# ### The steps side by side
 
 # %%
 one, half = served["one network"], served["float16"]
 drawn = {name: outcome for name, outcome in served.items() if name != "float16"}
-notebook.compare(drawn, alt="Memory over time while each of the model files is loaded and predicts")
+notebook.compare(drawn, alt="Memory over time while each of the model files is loaded and used to predict")
 print(
     f"float16, too slow for this picture: peak {half.peak_mib:.0f} MiB, accuracy {half.values['accuracy']:.3f}, "
     f"disk {half.values['disk_mib']:.1f} MiB, answers in {half.values['answers_s']:.1f} s"
@@ -404,8 +411,9 @@ print(
 
 # %% [markdown]
 # A process that loads a Keras model always needs the memory that Keras takes to build and trace it. So a file can
-# shrink far more than the peak. `float16` is stored in half the space, but most processors do not calculate in it:
-# TensorFlow falls back on slow routines, so the answers take many times as long. On a GPU that is different (lab 08).
+# shrink far more than the peak. `float16` weights take half the space, but most CPUs do not compute in that type:
+# TensorFlow falls back on slow routines, so the predictions take many times as long. This is different on a GPU (lab
+# 08).
 
 # %% [markdown]
 # ## What people say
@@ -462,24 +470,25 @@ notebook.claims(
 )
 
 # %% [markdown]
-# One run of each student is no proof: another seed moves the accuracy of such short training by several points. But
-# train the small network alone first. Distillation has to beat it, and it costs a teacher's time and memory.
+# One run of each student is no proof: another seed changes the accuracy of such short training by several percentage
+# points. But train the small network alone first. Distillation has to beat it, and distillation costs the time and
+# memory of a teacher.
 
 # %% [markdown]
 # ## Your turn
 #
 # Write `compress(folder, file)`. The folder holds {{train_count}} scans of {{image_size}} x {{image_size}} pixels, as
-# `folder/<class 0..9>/*.jpg`. Train any model, and write the one to serve to `file`, whose name ends in `.keras`. Then
-# the grader starts a **fresh run** that has your file and nothing else, and predicts. Four things count:
+# `folder/<class 0..9>/*.jpg`. Train any model, and save a model for serving to `file`, whose name ends in `.keras`.
+# Then the grader starts a **fresh run** that has only your file, and that run predicts. Four things count:
 #
-# - **Memory:** that fresh run needs at most {{budget_mib}} MiB above the baseline, and is killed at twice that.
+# - **Memory:** the fresh run may need at most {{budget_mib}} MiB above the baseline. It is killed at twice that.
 #   `compress` itself is killed at {{compress_mib}} MiB.
 # - **File:** at most {{saved_kib}} KiB.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
-# - **Time:** at most {{time_limit}} seconds, both runs together.
+# - **Time:** at most {{time_limit}} seconds for both runs together.
 #
 # By default the grader calls `keras.saving.load_model(file)` and feeds raw pixels, from 0 to 255, in batches of 32. For
-# any other kind of file, such as LiteRT, write `predict(file, paths)` too: it gets the file and a list of image files,
+# any other kind of file, such as LiteRT, also write `predict(file, paths)`: it gets the file and a list of image files,
 # and returns their labels. `%course hint {{number}}` gives a hint.
 
 # %% tags=["graded"]
@@ -521,34 +530,34 @@ def compress(folder, file):
 # ## Why it works
 #
 # The student has no wide layer. Three narrow convolutions and global pooling have about 15,000 weights, so the file is
-# small, and loading it costs little beside Keras itself. `keras.Model(student.inputs, student.outputs)` makes a new
-# model of the same layers that was never compiled, so no optimizer goes into the file.
+# small, and loading it costs little compared with Keras itself. `keras.Model(student.inputs, student.outputs)` makes a
+# new model from the same layers that was never compiled, so no optimizer goes into the file.
 
 # %% tags=["solution"]
 weights = (5 * 5 * 3 + 1) * 12 + (3 * 3 * 12 + 1) * 24 + (3 * 3 * 24 + 1) * 48 + 4 * (12 + 24 + 48) + 49 * 10
 print(f"{weights:,} numbers: {weights * 4 / 1024:.0f} KiB in the file, {3 * weights * 4 / 1024:.0f} KiB with Adam")
 
 # %% [markdown] tags=["solution"]
-# Seven epochs with a learning rate that falls to zero give the accuracy. No teacher was needed.
+# Seven epochs with a learning rate that falls to zero give the accuracy. The student needed no teacher.
 #
 # ## What else would pass
 #
-# - **A wider student, stored in `int8` or `float16`.** The file shrinks, and you can spend the space on filters. Mind
-#   that `quantize` skips convolutions, and that `float16` answers slowly on a CPU.
+# - **A wider student, stored in `int8` or `float16`.** The file shrinks, and you can spend the space on filters. But
+#   `quantize` skips convolutions, and `float16` predicts slowly on a CPU.
 # - **A LiteRT file with a `predict(file, paths)` of your own.** Its interpreter needs far less memory than Keras.
 # - **A distilled student.** It costs a teacher's training time and must stay below the limit of `compress`.
 
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - A saved model holds its optimizer: with Adam, three numbers a weight. Save a copy without it.
-# - Loading is the peak of serving: the file passes through memory on its way.
+# - A saved model holds its optimizer: with Adam, that makes three numbers per weight. Save a copy without it.
+# - Serving has its peak during loading: the contents of the file are in memory in addition to the model.
 # - Zeros take as many bytes as other weights. Pruning pays off only in a compressed file.
-# - `int8` and `float16` shrink the file about as much as they promise. The process gains less from `int8`, and
+# - `int8` and `float16` shrink the file about as much as they promise. `int8` saves less memory in the process, and
 #   `float16` costs time on a CPU.
 # - A runtime made for serving leaves out the parts of Keras that only training needs.
-# - A smaller network saves everywhere. Distillation may make it better: give `LogitsDistillation` a `KLDivergence()`,
-#   and measure against the student alone.
+# - A smaller network saves on disk and in memory. Distillation may make it better: give `LogitsDistillation` a
+#   `KLDivergence()`, and compare with the student alone.
 #
 # To remember: {{takeaway}}
 
@@ -561,27 +570,28 @@ print(f"{weights:,} numbers: {weights * 4 / 1024:.0f} KiB in the file, {3 * weig
 #
 # - [ ] About 10 MiB :: Only if the model has no optimizer, such as a fresh copy that was never compiled.
 # - [x] About 30 MiB :: Each weight comes with Adam's two numbers.
-# - [ ] About 40 MiB :: The gradient is the fourth number of a training step, and it is not saved.
+# - [ ] About 40 MiB :: The gradient is the fourth number in a training step, and it is not saved.
 #
-# **2. You set nine weights of ten to zero. What gets smaller?**
+# **2. You set nine out of ten weights to zero. What gets smaller?**
 #
-# - [ ] The memory at inference :: A `float32` array has four bytes a value, whatever the value is.
+# - [ ] The memory at inference :: A `float32` array takes four bytes per value, even for zeros.
 # - [ ] The file on disk :: It holds the same arrays. A `.keras` file is not compressed.
-# - [x] The file after `gzip` :: Compression is good at long runs of equal bytes.
+# - [x] The file after `gzip` :: Compression works well on long runs of equal bytes.
 #
 # **3. `model.quantize("int8")` hardly changes your file. What is the likely reason?**
 #
 # - [x] The weights are in convolutions :: Keras quantizes Dense, EinsumDense, and Embedding layers, and skips
 #   convolutions.
-# - [ ] You did not train it again :: Quantizing needs no training, and the size does not depend on it.
+# - [ ] You did not train the model again :: Quantizing needs no training, and the size does not depend on it.
 # - [ ] `int8` is only for GPUs :: It works on a CPU, as you saw.
 #
 # **4. Your training log shows a KL divergence of -0.6. What do you know?**
 #
-# - [ ] The student is better than the teacher :: Zero is when both agree, and every difference makes it larger.
-# - [x] It was not computed from probabilities :: Between probabilities it is never negative. Look for a softmax that is
-#   missing.
-# - [ ] The temperature is too high :: Temperature makes probabilities softer, and they stay probabilities.
+# - [ ] The student is better than the teacher :: The divergence is zero when both agree, and every difference makes it
+#   larger.
+# - [x] It was not computed from probabilities :: Between probabilities it is never negative. Look for a missing
+#   softmax.
+# - [ ] The temperature is too high :: A higher temperature makes probabilities softer, but they stay probabilities.
 
 # %% tags=["versions"]
 notebook.versions(seed=0)

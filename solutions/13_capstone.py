@@ -1,26 +1,26 @@
 # %% [markdown]
 # # Capstone: eight mistakes in one notebook
 #
-# A colleague leaves you a notebook that "only crashes". It holds eight mistakes of this course at once. You repair it
-# on a machine with 2 GiB of memory, one death at a time, with nothing to go by but its post-mortems.
+# A colleague leaves you a notebook that "only crashes". It holds eight mistakes from this course at once. You repair it
+# on a machine with 2 GiB of memory, one crash at a time, and its post-mortems are your only clues.
 #
 # **Objectives**
 #
 # - Name a cause from a post-mortem: the line, the curve, the largest objects.
-# - Work out what a line needs before you change it.
-# - Make one change at a time, and measure what it bought.
-# - Beat a tight budget and a tight floor together.
+# - Work out how much memory a line needs before you change it.
+# - Make one change at a time, and measure how much it saved.
+# - Meet a tight budget and a high floor together.
 #
 # **Prerequisites**
 #
-# - Labs 01, 02, 04, 05, 07, 09 and 11. Each mistake comes from one of them.
+# - Labs 01, 02, 04, 05, 07, 09, and 11. Each mistake comes from one of them.
 
 # %% [markdown]
 # ## The machine and the scans
 #
-# A machine with 2 GiB has about 1,024 MiB left for you when the system, the notebook and TensorFlow have taken theirs.
-# That is the budget of every cell here. The data are {{train_count}} scans of {{image_size}} x {{image_size}} pixels.
-# The next cell draws them once.
+# On a machine with 2 GiB, about 1,024 MiB are left for you after the system, the notebook, and TensorFlow have taken
+# their share. That is the budget of every cell here. The data are {{train_count}} scans of {{image_size}} x
+# {{image_size}} pixels. The next cell draws them once.
 
 # %%
 from course_utils import scans
@@ -31,9 +31,9 @@ size_on_disk = sum(path.stat().st_size for path in folder.glob("*/*.jpg")) / 2**
 print(f"{len(list(folder.glob('*/*.jpg')))} scans, {size_on_disk:.0f} MiB on disk.")
 
 # %% [markdown]
-# Every sandboxed cell starts in an empty process. `--name` gives a cell a name, and a later cell that is `--after` it
-# runs it first, in its own process. Both count toward the peak. What all cells of the notebook need stands in the next
-# one. `done` is a stopwatch: it remembers when a stage of the notebook was over.
+# Every sandboxed cell starts in an empty process. `--name` gives a cell a name. A later cell that lists this name in
+# `--after` runs the named cell first, in its own process. Both count toward the peak. All cells of the notebook need
+# the next one. `done` is a stopwatch: it records when a stage of the notebook was over.
 
 # %%
 # %%sandbox --budget 1024 --name start
@@ -107,8 +107,8 @@ def done(stage):
 # print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 # ```
 #
-# Then predict the first death. How many MiB would the loading alone take, up to and including `x = np.array(images)`?
-# Write your number after `--predict`, in place of the 300 that stands there.
+# Then predict the first crash. How many MiB would the loading alone take, up to and including `x = np.array(images)`?
+# Write your number after `--predict`, in place of the 300, and run the cell.
 
 # %% [markdown]
 # ## Crash
@@ -124,12 +124,13 @@ for path in paths:
 x = np.array(images)
 
 # %% [markdown]
-# Stop here before you read on. Which line died? What was alive? Name the cause, and say what you would change.
+# Stop here before you read on. On which line did the run die? Which objects were alive? Name the cause, and decide on a
+# change.
 
 # %% [markdown]
 # ## Explain
 #
-# The list never got to its end. To check the arithmetic, load a tenth of the scans in the same way.
+# The list was never finished. To check the arithmetic, load a tenth of the scans in the same way.
 
 # %% tags=["explain"]
 # %%sandbox --budget 1024 --into tenth --after start
@@ -149,19 +150,19 @@ print(f"measured:                   {tenth.peak_mib:7,.0f} MiB, {100 * (tenth.pe
 print(f"all 2,700 would have taken: {10 * expected:7,.0f} MiB")
 
 # %% [markdown]
-# The arithmetic holds, so you can use it for what no run will ever show: how much a line **would have** needed. Do that
-# at every death below, before you read the text under it.
+# The arithmetic holds, so you can use it for a figure that no run will ever show: how much memory a line **would have**
+# needed. Do that at every crash below, before you read the text under it.
 #
-# ## Fix it, one death at a time
+# ## Fix it, one crash at a time
 #
-# Go through the notebook from top to bottom. Repair each mistake where it stands, and run the next lines after the
+# Go through the notebook from top to bottom. Repair each mistake in its place, and run the next lines after the
 # repaired ones. Each run is then the whole notebook up to that line, with every fix so far. It gets a little further,
-# and dies of the next mistake.
+# and dies at the next mistake.
 #
 # ### Fix 1: keep bytes
 #
-# Death 1 was the list of `float64` scans (lab 01). Use one array of bytes, and fill it in place. Leave out the division
-# by 255 for now; the scaling further down does the same work.
+# The list of `float64` scans caused crash 1 (lab 01). Use one array of bytes, and fill it in place. Leave out the
+# division by 255 for now; the scaling further down does the same work.
 
 # %%
 # %%sandbox --budget 1024 --name loading --after start
@@ -183,13 +184,14 @@ generator = ImageDataGenerator(featurewise_center=True, featurewise_std_normaliz
 generator.fit(x)
 
 # %% [markdown]
-# Another line died, and the bytes are small. Which copies does this line make?
+# The run died on another line, and the bytes are small. Which copies does this line make?
 #
 # ### Fix 2: no statistics of everything
 #
-# `generator.fit(x)` turns all scans into `float32` and copies that array. Then it drops the first, and makes another
-# for the deviation: two `float32` arrays at a time, beside the bytes (lab 04). A division by 255 in the pipeline serves
-# as well, one scan at a time. It is in the first lines of the next cell; the rest is as you inherited it.
+# `generator.fit(x)` turns all scans into `float32` and copies that array. Then it drops the first array, and makes
+# another for the deviation. So it holds two `float32` arrays at a time, in addition to the bytes (lab 04). A division
+# by 255 in the pipeline works as well, one scan at a time. It is in the first lines of the next cell; the rest is as
+# you inherited it.
 
 
 # %%
@@ -205,14 +207,14 @@ pictures, _ = next(iter(data))
 print("one batch:", pictures.shape)
 
 # %% [markdown]
-# It died when it asked for **one** batch. The line is innocent. What does the pipeline have to do before it can hand
-# over the first batch?
+# The run died when it asked for **one** batch. That line is not the mistake. What does the pipeline have to do before
+# it can return the first batch?
 #
 # ### Fix 3: shuffle names
 #
-# `shuffle(len(x))` fills its buffer with every scan, and behind `map` these are `float32` (lab 05). Shuffle the file
-# names, and decode after that. Then nobody needs `x`, nor the copy that `from_tensor_slices` made of it. So the loading
-# becomes shorter too:
+# `shuffle(len(x))` fills its buffer with every scan, and after `map` the scans are `float32` (lab 05). Shuffle the file
+# names, and decode after that. Then you need neither `x` nor the copy that `from_tensor_slices` made of it. So the
+# loading becomes shorter too:
 
 # %%
 # %%sandbox --budget 1024 --name names --after start
@@ -239,8 +241,8 @@ steps = sum(1 for _ in data)
 print("batches:", steps)
 
 # %% [markdown]
-# The first batch is there. The run dies while it counts the batches, on a line that keeps nothing. Who keeps the
-# scans that go by?
+# The run gets the first batch. It dies while it counts the batches, on a line that keeps nothing. Which stage keeps the
+# scans that pass through?
 #
 # ### Fix 4: no cache of floats
 #
@@ -258,7 +260,7 @@ steps = len(data)
 print("batches:", steps)
 
 # %% [markdown]
-# The data are repaired. Next comes the model, as you inherited it:
+# The data pipeline is repaired. Next comes the model, as you inherited it:
 
 # %%
 # %%sandbox --budget 1024 --into death_5 --after pipeline
@@ -275,12 +277,12 @@ vector = keras.layers.Dense(4096, activation="relu")(vector)
 outputs = keras.layers.Dense(10, activation="softmax")(vector)
 
 # %% [markdown]
-# Now a layer dies, before any training. How many weights does it have?
+# Now the run dies while it builds a layer, before any training. How many weights does that layer have?
 #
 # ### Fix 5: no dense layer on everything
 #
-# `Flatten` hands 48 x 48 x 32 numbers to 4,096 units (lab 07). With pooling, 32 numbers are left, and 64 units are
-# enough. The next cell defines the model in two parts, because you will need them apart.
+# `Flatten` passes 48 x 48 x 32 numbers to 4,096 units (lab 07). With pooling, 32 numbers are left, and 64 units are
+# enough. The next cell defines the model in two parts, because you will need them separately.
 
 
 # %%
@@ -312,12 +314,12 @@ model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(data.take(2), verbose=0)
 
 # %% [markdown]
-# It trains, or would like to. Work out what the first convolution gives for one batch. (The lines under the card are
-# TensorFlow's own log, and none of them is an error.)
+# The run dies in its first training step. Work out the size of the first convolution's output for one batch. (The lines
+# under the card are TensorFlow's own log, and none of them is an error.)
 #
 # ### Fix 6: a smaller batch
 #
-# The first convolution makes 192 x 192 x 32 numbers of each of the 256 scans, and training keeps them (lab 02). Take a
+# The first convolution makes 192 x 192 x 32 numbers for each of the 256 scans, and training keeps them (lab 02). Use a
 # batch of 32.
 
 # %%
@@ -340,8 +342,9 @@ model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(data.take(2), verbose=0)
 
 # %% [markdown]
-# The same line again. The post-mortem still suspects the batch, because the line is the same. A post-mortem names a
-# *likely* cause, and here you know more: the convolution's output is an eighth of what it was. What else is in a step?
+# The run dies on the same line again. The post-mortem still suspects the batch, because the line is the same. A
+# post-mortem names a *likely* cause, and here you know more: the convolution's output is an eighth of its earlier size.
+# What else takes memory in a step?
 #
 # ### Fix 7: fewer places to attend to
 #
@@ -366,15 +369,15 @@ answers = keras.Model(inputs, maps).predict(data.take(16), verbose=0)
 print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 
 # %% [markdown]
-# It trains. The last lines of the notebook kill it: a look at the filters after the work is done.
+# It trains. The last lines of the notebook kill it: they look at the filters after the training is done.
 #
 # ### Fix 8: reduce before you collect
 #
-# `predict` keeps all answers and joins them, and each answer is a stack of 32 full pictures (lab 11). Only their mean
-# is wanted. So let the model compute it, and collect 32 numbers a scan.
+# `predict` keeps all answers and joins them, and each answer is a stack of 32 full pictures (lab 11). You want only
+# their mean. So let the model compute it, and collect 32 numbers per scan.
 #
-# The end of this cell asks how much the model knows, and reports when each stage was over, to tell the stages of the
-# curve apart.
+# The end of this cell measures the accuracy of the model. It also reports when each stage was over, to tell the stages
+# of the curve apart.
 
 # %%
 # %%sandbox --budget 1024 --into repaired --after network
@@ -388,7 +391,7 @@ answers = keras.Model(inputs, means).predict(data.take(16), verbose=0)
 print("responses:", answers.mean(axis=0).round(2)[:4])
 done("responses")
 
-# How much does it know after two steps?
+# How accurate is it after two steps?
 paths = sorted(scans.load("validation", count=300, size=192).glob("*/*.jpg"))
 labels = np.array([int(path.parent.name) for path in paths])
 fresh = tf.data.Dataset.from_tensor_slices(([str(path) for path in paths], labels)).map(prepare).batch(32)
@@ -398,7 +401,7 @@ report(accuracy=accuracy, **{f"_{stage}": time.time() - moment for stage, moment
 # %% [markdown]
 # It finishes.
 #
-# ### How far each run came
+# ### How far each run got
 
 # %%
 from course_utils import notebook
@@ -406,17 +409,15 @@ from course_utils import notebook
 deaths = [death_1, death_2, death_3, death_4, death_5, death_6, death_7, death_8]
 runs = {"as inherited": death_1}
 runs |= {f"after fix {number}": outcome for number, outcome in enumerate([*deaths[1:], repaired], start=1)}
-notebook.compare(
-    runs, alt="Memory over time of nine runs of the notebook, each of which dies later than the one before"
-)
+notebook.compare(runs, alt="Memory over time of nine runs of the notebook; each gets further than the one before")
 
 # %% [markdown]
-# ### What each fix bought
+# ### How much each fix saved
 #
-# The column "needed" comes from arithmetic, because no run shows how much a fatal line would have taken. The column
-# "now" is measured: it is the highest point of the last curve within the same stage of the notebook, and it includes
-# the leftovers of earlier stages. "Bought" is "killed at" minus "now". A killed run never shows its whole need, so read
-# it as **at least**.
+# The column "needed" comes from arithmetic, because no run shows how much memory a fatal line would have taken. The
+# column "now" is measured: it is the highest point of the last curve within the same stage of the notebook, and it
+# includes memory left over from earlier stages. "Saved" is "killed at" minus "now". A killed run never shows its whole
+# need, so read this figure as **at least**.
 
 # %%
 scores = 4 * (48 * 48) ** 2 * 4
@@ -437,25 +438,26 @@ for stage in ("loading", "pipeline", "model", "training", "responses"):
     now[stage] = max((mib for second, mib in repaired.trace if before <= second <= end), default=0.0)
     before = end
 
-print(f"{'':<31}{'needed':>10}{'killed at':>11}{'now':>7}{'bought':>9}   stage")
+print(f"{'':<31}{'needed':>10}{'killed at':>11}{'now':>7}{'saved':>9}   stage")
 for (fix, stage, needed), death in zip(fixes, deaths, strict=True):
     bought = death.peak_mib - now[stage]
     print(f"{fix:<31}{needed / MIB:10,.0f}{death.peak_mib:11,.0f}{now[stage]:7,.0f}{bought:9,.0f}   {stage}")
 
 # %% [markdown]
-# The need at death 6 is two mistakes in one: 1,152 MiB for the output of the first convolution, and 20,736 MiB for the
+# The need at crash 6 comes from two mistakes: 1,152 MiB for the output of the first convolution, and 20,736 MiB for the
 # scores of the attention.
 #
-# Three things to see. Fixes 6 and 7 share a stage: neither is enough without the other. A fix of the data is worth its
-# amount only while there is that much data. A fix of the model is worth the same for one scan and for a million. And a
-# notebook dies in the order of its lines, not in the order of its mistakes.
+# Note three things. Fixes 6 and 7 share a stage: neither is enough without the other. A fix of the data saves in
+# proportion to the amount of data, but a fix of the model saves the same for one scan as for a million. And a notebook
+# crashes in the order of its lines, not in the order of how bad its mistakes are.
 
 # %% [markdown]
 # ## What people say
 #
-# The repaired notebook fits, but still takes most of the budget, and after two steps it knows next to nothing. Here are
-# three lean answers, trained for two epochs each. They differ in one number, `ratio`: the JPEG decoder itself can
-# make a picture 2, 4, or 8 times smaller along each side while it reads it, so the large one is never in memory.
+# The repaired notebook fits, but it still takes most of the budget, and after two steps it has learned next to nothing.
+# Here are three lean answers, trained for two epochs each. They differ in one number, `ratio`. The JPEG decoder itself
+# can make a picture 2, 4, or 8 times smaller along each side while it reads the file, so the large picture is never in
+# memory.
 
 
 # %%
@@ -519,15 +521,13 @@ lean = pixels_24.peak_mib
 notebook.claims(
     [
         (
-            "The line that died is the line to fix.",
-            f"true of {at_fault} deaths out of {len(deaths)}",
-            "true"
-            if at_fault == len(deaths)
-            else "half true: it may only ask for the result that another line promised",
+            "Fix the line that crashed.",
+            f"right for {at_fault} of {len(deaths)} crashes",
+            "true" if at_fault == len(deaths) else "half true: it may only ask for the result of another line",
         ),
         (
             "The first crash is the worst mistake.",
-            f"death 1 would have needed {needs[0]:,.0f} MiB, the worst {max(needs):,.0f} MiB",
+            f"crash 1 would have needed {needs[0]:,.0f} MiB, the worst {max(needs):,.0f} MiB",
             "true" if needs[0] == max(needs) else "false: it is the first in the program",
         ),
         (
@@ -554,16 +554,16 @@ notebook.claims(
 # %% [markdown]
 # ## Your turn
 #
-# Now without the old notebook. Write `train(folder)` for the same {{train_count}} scans, in one folder a class, as
-# `folder/<class 0..9>/*.jpg`. Return a trained Keras model.
+# Now work without the old notebook. Write `train(folder)` for the same {{train_count}} scans, in one folder per class,
+# as `folder/<class 0..9>/*.jpg`. Return a trained Keras model.
 #
 # - **Memory:** at most {{budget_mib}} MiB above the baseline. A run is killed at twice that.
 # - **Accuracy:** at least {{floor}} on {{hidden_count}} scans that you do not have.
 # - **Time:** at most {{time_limit}} seconds, training and grading together.
 #
 # The grader feeds your model raw pixels from 0 to 255, as `float32`, at {{image_size}} x {{image_size}}. If your model
-# wants other pictures, write `predict(model, paths)` as well: it gets a list of files and returns a label for each. Any
-# technique that meets the three is right. `%course hint {{number}}` gives a hint.
+# takes other pictures, write `predict(model, paths)` as well: it gets a list of files and returns a label for each. Any
+# technique that meets all three limits is right. `%course hint {{number}}` gives a hint.
 
 # %% tags=["graded"]
 # %%graded 13
@@ -625,41 +625,42 @@ def predict(model, paths):
 # %% [markdown] tags=["solution"]
 # ## Why it works
 #
-# The answer never holds a full-size scan. `ratio=4` has the JPEG decoder return 48 x 48 pixels, so a scan is a
-# sixteenth of its size from the first moment on. The pipeline shuffles file names, which are small, and decodes after
-# that. One batch of 32 waits while another is trained on, and both are bytes until the model rescales them.
+# The answer never holds a full-size scan. With `ratio=4`, the JPEG decoder returns 48 x 48 pixels, so from the start a
+# scan has a sixteenth of its pixels. The pipeline shuffles file names, which are small, and decodes after that. One
+# batch of 32 waits while the model trains on another, and both are bytes until the model rescales them.
 #
 # The first convolution has a stride of 2, so its output is smaller than its input, and there is no dense layer on a
-# whole picture. That leaves the accuracy: five epochs with a learning rate that falls, and batch normalization with a
-# short memory, because an epoch has few steps.
+# whole picture. The accuracy comes from five epochs with a falling learning rate, and from batch normalization with a
+# low momentum, because an epoch has few steps.
 
 # %% tags=["solution"]
 whole, small = 192 * 192 * 3, 48 * 48 * 3
 outputs = 22 * 22 * 16 + 20 * 20 * 32 + 8 * 8 * 64
 print(f"One batch of full-size scans as float32: {32 * whole * 4 / 2**20:5.1f} MiB")
 print(f"One batch as this answer decodes it:     {32 * small / 2**20:5.1f} MiB")
-print(f"Outputs of its three convolutions:       {32 * outputs * 4 / 2**20:5.1f} MiB a batch")
+print(f"Outputs of its three convolutions:       {32 * outputs * 4 / 2**20:5.1f} MiB per batch")
 
 # %% [markdown] tags=["solution"]
-# The rest of the peak is what every training run pays: the graph that TensorFlow builds, its threads, and the memory
+# The rest of the peak is a cost of every training run: the graph that TensorFlow builds, its threads, and the memory
 # that they keep between steps.
 #
 # ## What else would pass
 #
-# - **`ratio=2`, with a first convolution of stride 2 or a pooling layer right after it.** It costs four times as much
-#   for the pictures, which are still small, and more time.
+# - **`ratio=8`, without the stride in the first convolution.** Even 24 x 24 pixels are enough to tell the digits apart.
+#   `ratio=2` is too much for this network: its outputs are four times as large.
 # - **A Python generator or a `keras.utils.PyDataset` that opens each file with `draft("RGB", (48, 48))`.** Pillow asks
 #   the JPEG decoder for the small picture as well. It is slower, because Python decodes one scan at a time.
-# - **One array of small bytes.** All {{train_count}} scans at 48 x 48 fit into memory easily, so you can load them
-#   once and call `fit(x, y)`. `fit` copies the array into a tensor; that is fine at this size.
+# - **One array of small bytes.** Load all {{train_count}} scans at 48 x 48 once, and call `fit(x, y)`. This passes
+#   narrowly, because `fit` copies the array into a tensor.
 
 # %% [markdown]
 # ### Memory against accuracy
 #
-# Here are the runs of this lab, and your own best answer so far. Down and to the right is bad. The goal is the corner
-# above the floor and left of the budget. The lean answers were scored on validation scans, yours on the hidden ones.
+# Here are the runs of this lab, and your own best answer so far. The farther down and to the right, the worse. The goal
+# is the corner above the floor and left of the budget. The lean answers were scored on validation scans, and yours on
+# the hidden scans.
 #
-# When your course grades a class, the same picture with a mark for each learner lies beside `results.csv`, as
+# When your instructor grades a class, the same picture, with a mark for each learner, is saved next to `results.csv` as
 # `memory-accuracy.svg`.
 
 # %% mystnb={"image": {"alt": "Peak memory against accuracy: the inherited notebook, its repair, lean answers, yours."}}
@@ -690,10 +691,11 @@ display(SVG(as_svg(SimpleNamespace(**point) for point in points)))
 # ## Summary
 #
 # - Read a post-mortem in this order: the line, the largest objects, the curve. Then multiply.
-# - The line that dies may be innocent. `next`, `sum` and `fit` ask for what a line above them promised.
-# - Make one change at a time. Otherwise you do not know how much it bought.
-# - A notebook dies in the order of its lines. Repair it until it finishes, and then begin to save.
-# - The best array is the one you never make: have the decoder return the small picture, and the model return the mean.
+# - The line that crashes may not be the mistake. `next`, `sum`, and `fit` start the work that a line above them set up.
+# - Make one change at a time. Otherwise you do not know how much each change saved.
+# - A notebook crashes in the order of its lines. Repair it until it finishes, and then reduce its memory.
+# - The best array is the one you never make: let the decoder return the small picture, and let the model return the
+#   mean.
 #
 # To remember: {{takeaway}}
 
@@ -704,28 +706,30 @@ display(SVG(as_svg(SimpleNamespace(**point) for point in points)))
 #
 # **1. A run dies at `pictures, labels = next(iter(data))`, and a batch is small. Where do you look?**
 #
-# - [x] At the stages of the pipeline above, for one that must be full first :: `shuffle` hands over nothing before its
+# - [x] At the stages of the pipeline above, for one that must be full first :: `shuffle` returns nothing before its
 #   buffer is full.
 # - [ ] At the size of the batch :: The post-mortem shows a curve far above one batch.
 # - [ ] At the model :: It has not been asked for anything yet.
 #
 # **2. You halve the batch, and the run dies at the same `fit` line, a little later. What does that tell you?**
 #
-# - [ ] That the batch is not the cause :: It may be one of two causes, as it was here.
-# - [ ] That the batch has to be halved again :: Perhaps. Work out first what one scan needs in the largest layer.
-# - [x] Only that the need is still above the cap :: A killed run shows where it stopped, and not how much was missing.
+# - [ ] That the batch is not the cause :: It may be one of two causes, as in this lab.
+# - [ ] That you have to halve the batch again :: Perhaps. First work out how much memory one scan needs in the largest
+#   layer.
+# - [x] Only that the need is still above the cap :: A killed run shows where it stopped, but not how much more it
+#   needed.
 #
-# **3. Why are the figures under "bought" only lower bounds?**
+# **3. Why are the figures under "saved" only lower bounds?**
 #
-# - [ ] The meter is not exact :: It is, to a few percent.
-# - [x] A killed run never shows its whole need :: It stops at the cap, so the difference begins there.
+# - [ ] The meter is not exact :: It is exact to a few percent.
+# - [x] A killed run never shows its whole need :: It stops at the cap, so the difference is taken from there.
 # - [ ] The stages overlap :: Each has its own stretch of the curve.
 #
 # **4. `tf.io.decode_jpeg(..., ratio=4)` saves memory. Where is the large picture?**
 #
-# - [x] Nowhere: the decoder works out the small one directly :: A sixteenth of the pixels comes out, and nothing more.
+# - [x] Nowhere: the decoder computes the small one directly :: It returns a sixteenth of the pixels and nothing more.
 # - [ ] In memory, until the small one is complete :: That is how `resize` after decoding works.
-# - [ ] In the page cache :: The file's own bytes are there, and those are few.
+# - [ ] In the page cache :: Only the file's own bytes are there, and those are few.
 
 # %% tags=["versions"]
 notebook.versions(seed=0)

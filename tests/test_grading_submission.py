@@ -14,8 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from course_utils import labs
-from course_utils.grading.discovery import NoSuchPath, discover, read_found
+from course_utils.grading.discovery import discover, read_found
 from course_utils.grading.record import clean
+from course_utils.grading.seed import CannotGrade
 from course_utils.grading.submission import CODE_LIMIT, FILE_LIMIT, check, lab_of_folder, read
 
 LAB = labs.get(1)
@@ -227,7 +228,7 @@ def test_layouts(tmp_path):
     assert "holds no .ipynb or .py" in read_found(eve).answers[0].problem
     fay = next(one for one in discover([folders]) if one.student == "fay")
     assert "it holds answer.zip" in read_found(fay).answers[0].problem
-    with pytest.raises(NoSuchPath, match="nowhere does not exist"):
+    with pytest.raises(CannotGrade, match="nowhere does not exist"):
         discover([tmp_path / "nowhere"])
 
 

@@ -17,7 +17,9 @@ import pytest
 from conftest import two_at_a_time
 
 from course_utils import labs
-from course_utils.grading import Record, grade_source, submission
+from course_utils.grading.grade import grade_answer
+from course_utils.grading.record import Record
+from course_utils.grading.submission import Cells, check, read
 from tools import ROOT
 from tools.execute import Execution
 from tools.graded import grade
@@ -29,9 +31,9 @@ EXPECTED = re.compile(r"# expected: (\w+)")
 each_lab = pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)
 
 
-def graded_cells(path: Path, lab: labs.LabSpec) -> submission.Cells:
+def graded_cells(path: Path, lab: labs.LabSpec) -> Cells:
     """The graded cells of one lab, as the grader takes them out of the file that a learner hands in."""
-    answers = {answer.lab: answer for answer in submission.read(path).answers}
+    answers = {answer.lab: answer for answer in read(path).answers}
     assert lab.number in answers, f"{path.name} has no %%graded {lab.number} cell"
     assert not answers[lab.number].problem, answers[lab.number].problem
     return answers[lab.number].cells
@@ -72,12 +74,14 @@ def test_the_solution_passes_with_room_to_spare(lab: labs.LabSpec, executed: Cal
 @each_lab
 def test_the_solution_can_be_handed_in(lab: labs.LabSpec) -> None:
     cells = graded_cells(ROOT / "solutions" / f"{lab.name}.ipynb", lab)
-    assert not submission.untouched(cells, lab.function)
+    answer = check(lab, cells)
+    assert answer.attempted and not answer.problem
 
 
 @each_lab
 def test_the_starter_is_not_attempted(lab: labs.LabSpec) -> None:
-    record = grade_source(graded_cells(ROOT / "labs" / f"{lab.name}.ipynb", lab), lab)
+    cells = graded_cells(ROOT / "labs" / f"{lab.name}.ipynb", lab)
+    record = grade_answer(check(lab, cells), lab)
     assert (record.verdict, record.score) == ("not_attempted", 0)
 
 

@@ -37,6 +37,7 @@ for _ in range(3):
     os.wait()
 """
 FORGED = ARRAY + "\nopen('/proc/self/clear_refs', 'w').write('5')"
+RENAMED = "open('/proc/self/comm', 'wb').write({name!r})\n" + ARRAY
 SPIKE = """
 import mmap, time
 import numpy as np
@@ -60,6 +61,14 @@ def test_peak_of_a_known_need(method: str, source: str, expected: float) -> None
     assert outcome.status == "finished", outcome.post_mortem()
     assert outcome.peak_mib == pytest.approx(expected, abs=max(5, 0.01 * expected))
     assert outcome.method == method
+
+
+@pytest.mark.parametrize("method", AVAILABLE)
+@pytest.mark.parametrize("name", [b"\rVmSwap:-999999", b"\vVmSwap:-999999", b"\xff"])
+def test_a_process_cannot_hide_memory_behind_its_name(method: str, name: bytes) -> None:
+    outcome = sandbox.run(RENAMED.format(name=name), budget_mib=1024, method=method)
+    assert outcome.status == "finished", outcome.post_mortem()
+    assert outcome.peak_mib == pytest.approx(200, abs=5)
 
 
 @pytest.mark.parametrize("method", AVAILABLE)

@@ -427,9 +427,7 @@ def test_graded_cells_from_starter_to_handed_in_file(notebook: Notebook) -> None
     handed_in = notebook.run("%course submit 01")
     assert "submission_01.ipynb" in handed_in.text
     (record,) = [
-        grade_answer(answer, labs.get(answer.lab), submission=submission)
-        for submission in [read(notebook.folder / "submission_01.ipynb")]
-        for answer in submission.answers
+        grade_answer(answer, labs.get(answer.lab)) for answer in read(notebook.folder / "submission_01.ipynb").answers
     ]
     word = RESULTS[record.verdict].word.upper()
     assert answer.text.splitlines()[0].split(", ")[0].endswith(word)

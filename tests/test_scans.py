@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from course_utils import labs, scans
-from course_utils.grading import grade_source
+from course_utils.grading.grade import grade_answer
+from course_utils.grading.submission import check
 
 SMALL = {"function": "train", "train_count": 30, "hidden_count": 10}
 
@@ -318,8 +319,9 @@ def test_an_answer_that_spoils_the_training_pictures_spoils_them_for_nobody_else
         "    return sizes\n"
         "def predict(model, paths): return [0] * len(paths)\n"
     )
-    first = grade_source([("graded cell", spoiling)], labs.get("11").model_copy(update=SMALL))
+    lab = labs.get("11").model_copy(update=SMALL)
+    first = grade_answer(check(lab, [("graded cell", spoiling)]), lab)
     assert first.verdict == "inaccurate", first.message
     with pytest.warns(UserWarning, match="drawn again"):
-        second = grade_source([("graded cell", looking)], labs.get("11").model_copy(update=SMALL))
+        second = grade_answer(check(lab, [("graded cell", looking)]), lab)
     assert second.verdict == "inaccurate", second.message

@@ -1,4 +1,4 @@
-"""What only the repository needs: the notebooks of a lab from its source, their lint, their execution, their grades."""
+"""Tools for this repository only: make, check, execute, and grade the notebooks of the labs."""
 
 from pathlib import Path
 

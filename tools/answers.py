@@ -1,4 +1,4 @@
-"""Take the answers out of a graded cell, and the markers that say where they are."""
+"""Remove the answers from a graded cell, and the markers around them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Execute the notebooks of the book that have changed, two at a time: ``python -m tools.execute``.
 
-Sphinx would execute one after the other, and training leaves a core idle half of the time. The outputs go into the
-cache from which Sphinx takes them. They stay valid as long as the code of the notebook, the package and the locked
-versions are the same.
+Sphinx would execute them one after the other, and training leaves a core idle half of the time. The outputs go into the
+cache from which Sphinx reads them. They stay valid as long as the code of the notebook, the package, and the locked
+versions stay the same.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def main() -> int:
     empty_outdated_cache()
     asked = [Path(name).resolve() for name in sys.argv[1:]] or notebooks()
     todo = [path for path in asked if find(path) is None]
-    os.environ.pop("COURSE_UTILS_PROGRESS", None)  # progress is to be kept in the folder of the run
+    os.environ.pop("COURSE_UTILS_PROGRESS", None)  # each run keeps its progress in its own folder
     errors = []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         start = time.monotonic()

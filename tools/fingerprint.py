@@ -1,4 +1,4 @@
-"""What a trained result depends on besides its own text: this Python, the locked versions and the package."""
+"""Hash everything that a trained result depends on besides its own text: Python, locked versions, the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grade an answer once: the record is kept under _build/graded until something that it depends on changes."""
+"""Grade an answer once: its record stays under _build/graded until something that it depends on changes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import hashlib
 from typing import Any
 
 from course_utils.files import write_whole
-from course_utils.grading import grade_source
+from course_utils.grading.grade import grade_answer
 from course_utils.grading.record import Record
-from course_utils.grading.submission import Cells
+from course_utils.grading.submission import Cells, check
 from course_utils.labs import LabSpec
 from tools import ROOT
 from tools.fingerprint import fingerprint
@@ -37,7 +37,7 @@ def grade(cells: Cells, lab: LabSpec, *, seed: int = 0) -> Record:
     path = KEPT / f"{lab.number}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}.json"
     if path.exists():
         return Record.model_validate_json(path.read_text("utf-8"))
-    record = grade_source(cells, lab, seed=seed)
+    record = grade_answer(check(lab, cells), lab, seed=seed)
     if record.verdict != "timed_out":
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, record.model_dump_json(by_alias=True))

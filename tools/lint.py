@@ -1,4 +1,4 @@
-"""Check that each lab has its form. Every finding is a sentence that names the file and the cell."""
+"""Check the form of each lab. Every finding is a sentence that names the file and the cell."""
 
 from __future__ import annotations
 

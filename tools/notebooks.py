@@ -1,4 +1,4 @@
-"""Write the two notebooks of each lab, the solution and the starter, and say when they are out of date."""
+"""Write the two notebooks of each lab, the solution and the starter, and report those that are out of date."""
 
 from __future__ import annotations
 

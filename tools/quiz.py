@@ -1,4 +1,4 @@
-"""A quiz that works without a script: each option of a question opens to say why it is right or wrong.
+"""A quiz that works without a script: each option of a question opens and explains why it is right or wrong.
 
     **1. Which step doubles the memory?**
 

@@ -1,4 +1,4 @@
-"""Read the source of a lab: py:percent text into cells, each with its role and its line."""
+"""Read the source of a lab: turn py:percent text into cells, each with its role and its line."""
 
 from __future__ import annotations
 

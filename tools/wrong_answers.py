@@ -1,4 +1,4 @@
-"""The section of a solution page that shows typical wrong answers, each with the verdict that it gets."""
+"""Write the section of a solution page that shows typical wrong answers, each with its verdict."""
 
 from __future__ import annotations
 

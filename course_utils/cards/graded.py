@@ -21,9 +21,8 @@ def verdict_card(record: Record, lab: LabSpec, hints_shown: int = 0) -> card.Doc
     if record.peak_mib is not None and record.budget_mib:
         words = f"{mib(record.peak_mib)}, budget {mib(record.budget_mib)}"
         tone = "good" if record.peak_mib <= record.budget_mib else "bad"
-        facts.append(
-            card.Fact("Peak memory", words, card.Bar(record.peak_mib, lab.cap_mib, words, record.budget_mib, tone))
-        )
+        bar = card.Bar(record.peak_mib, lab.cap_mib, words, record.budget_mib, tone)
+        facts.append(card.Fact("Peak memory", words, bar))
     if record.accuracy is not None and record.floor is not None:
         words = f"{percent(record.accuracy)} on images you never saw, floor {percent(record.floor)}"
         tone = "good" if record.accuracy >= record.floor else "bad"

@@ -46,7 +46,7 @@ def picture(figure: card.Figure, *, standalone: bool = False) -> str:
 
 def text(document: card.Document) -> str:
     """The document for a terminal."""
-    return "\n".join(line for block in document.blocks for line in _lines(block))
+    return clean("\n".join(line for block in document.blocks for line in _lines(block)))
 
 
 def clean(value: object) -> str:
@@ -88,21 +88,21 @@ def _stylesheet(name: str) -> str:
 def _lines(block: card.Block | card.Fact) -> list[str]:
     match block:
         case card.Head(symbol, word, more, label):
-            return [clean(f"{symbol} {word.upper()}{more}{f' ({label})' if label else ''}".strip())]
+            return [f"{symbol} {word.upper()}{more}{f' ({label})' if label else ''}".strip()]
         case card.Paragraph(words, bar):
-            return [clean(f"{_bar(bar)} {words}" if bar else words)]
+            return [f"{_bar(bar)} {words}" if bar else words]
         case card.Code(source, ""):
-            return ["", clean(source), ""]
+            return ["", source, ""]
         case card.Code(source, place):
-            return [f"  {clean(place)}:  {clean(source)}"]
+            return [f"  {place}:  {source}"]
         case card.Figure():
-            return [clean(line) for line in curve.in_letters(block)]
+            return curve.in_letters(block)
         case card.Columns(figure, facts):
             return [line for part in (figure, *facts) for line in _lines(part)]
         case card.Fact(name, words, bar, link):
             drawn = f"{_bar(bar)} " if bar else ""
             inline = words.replace("\n", "; ")
-            return [clean(f"{name}: {drawn}{inline}{f' See {link[0]}.' if link else ''}")]
+            return [f"{name}: {drawn}{inline}{f' See {link[0]}.' if link else ''}"]
         case card.Table(header, rows, _, caption):
             return ([f"{caption}:"] if caption else []) + _table(header, rows, "  " if caption else "")
         case card.Tiles(tiles):
@@ -115,13 +115,15 @@ def _bar(bar: card.Bar) -> str:
     return "[" + "#" * filled + "." * (BAR_LETTERS - filled) + "]"
 
 
+def _words(cell: str | card.Cell) -> str:
+    """A cell of a table in one line, clean already, so that its width is known."""
+    words = ": ".join(filter(None, (cell.text, cell.more))) if isinstance(cell, card.Cell) else cell
+    return clean(words).replace("\n", " ")
+
+
 def _table(header: Sequence[str], rows: Sequence[Sequence[str | card.Cell]], indent: str = "") -> list[str]:
     """Columns aligned with spaces, a rule under the header."""
-    plain = [
-        [f"{cell.text}{f': {cell.more}' if cell.more else ''}" if isinstance(cell, card.Cell) else cell for cell in row]
-        for row in [header, *rows]
-    ]
-    every = [[clean(cell).replace("\n", " ") for cell in row] for row in plain]
+    every = [[_words(cell) for cell in row] for row in [header, *rows]]
     widths = [max(map(len, column)) for column in zip(*every, strict=True)]
     every.insert(1, ["-" * width for width in widths])
     return [

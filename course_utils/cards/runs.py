@@ -123,9 +123,6 @@ def comparison_card(outcomes: Mapping[str, Outcome], alt: str = "") -> card.Docu
         row += [number(outcome.values[name]) if name in outcome.values else "" for name in reported]
         rows.append(row)
         runs.append(card.Series(str(label), outcome.trace, result.ending))
-    runs = [
-        card.Series(str(label), outcome.trace, RESULTS[outcome.status].ending) for label, outcome in outcomes.items()
-    ]
     return card.Document([card.Figure(runs, alt, budget, width=520, height=240), card.Table(header, rows, 2)])
 
 

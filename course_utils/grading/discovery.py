@@ -1,4 +1,4 @@
-"""Whose files there are: the submissions under the files and folders that an instructor names.
+"""Find the submissions under the files and folders that an instructor names, and whose each one is.
 
 The path that is given decides the layout; no folder inside a student's can change whose the files are.
 
@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_utils.grading.seed import CannotGrade
 from course_utils.grading.submission import SUFFIXES, Answer, Submission, lab_of_folder, read
 
 # What people hand in by mistake. Anything else in a class folder (grades, a read-me) is left alone.
@@ -42,10 +43,6 @@ class Found:
     problem: str = ""
 
 
-class NoSuchPath(FileNotFoundError):
-    """A path on the command line does not exist, or no submission is there; the text is a sentence."""
-
-
 def read_found(found: Found) -> Submission:
     """Read what :func:`discover` found."""
     if found.problem:
@@ -57,17 +54,17 @@ def discover(paths: Iterable[Path], *, leave_out: Path | None = None) -> list[Fo
     """Find the submissions under files and folders, in the layouts above.
 
     Raises:
-        NoSuchPath: a path does not exist, or none of them holds a submission.
+        CannotGrade: a path does not exist, or none of them holds a submission.
     """
     found: dict[Path, Found] = {}
     paths = list(map(Path, paths))
     for path in paths:
         if not os.path.lexists(path):
-            raise NoSuchPath(f"{path} does not exist: give a notebook, a script or a folder of them.")
+            raise CannotGrade(f"{path} does not exist: give a notebook, a script or a folder of them.")
         for entry in _under(Path(os.path.abspath(path)), leave_out and Path(os.path.abspath(leave_out))):
             found.setdefault(entry.path, entry)
     if not found:
-        raise NoSuchPath(f"There is no .ipynb or .py file under {', '.join(map(str, paths))}.")
+        raise CannotGrade(f"There is no .ipynb or .py file under {', '.join(map(str, paths))}.")
     return list(found.values())
 
 

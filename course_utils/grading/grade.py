@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from course_utils import sandbox, scans
-from course_utils.grading.record import Record
+from course_utils.grading.record import Record, clean
 from course_utils.grading.seed import PUBLIC_SEED, CannotGrade
-from course_utils.grading.submission import Answer, Cells, Submission, check
+from course_utils.grading.submission import Answer, Submission
 from course_utils.grading.tasks import KINDS
 from course_utils.labs import LabSpec
 from course_utils.sandbox import Listener
@@ -30,18 +30,6 @@ def isolation_level(asked: str) -> str:
     return asked
 
 
-def grade_source(
-    cells: Cells,
-    lab: LabSpec,
-    *,
-    isolation: str = "process",
-    seed: int = PUBLIC_SEED,
-    listener: Listener = Listener(),  # noqa: B008
-) -> Record:
-    """Grade the cells of an answer, given as (name, source). The rest is as in :func:`grade_answer`."""
-    return grade_answer(check(lab, cells), lab, isolation=isolation, seed=seed, listener=listener)
-
-
 def grade_answer(
     answer: Answer,
     lab: LabSpec | None,
@@ -49,9 +37,8 @@ def grade_answer(
     isolation: str = "process",
     seed: int = PUBLIC_SEED,
     listener: Listener = Listener(),  # noqa: B008
-    submission: Submission | None = None,
 ) -> Record:
-    """Grade an answer that has been read and checked.
+    """Grade an answer that has been read and checked. The record does not say yet whose it is.
 
     Args:
         answer: Its cells are run in order in one namespace.
@@ -59,15 +46,11 @@ def grade_answer(
         isolation: ``process``, ``user``, ``bwrap`` or ``auto``.
         seed: Of the hidden images.
         listener: Is told of output and memory while it runs.
-        submission: Where the answer comes from, for the record.
 
     Raises:
         CannotGrade: the host cannot hold the isolation, or the images cannot be drawn.
     """
     fields: dict[str, Any] = {"lab": answer.lab}
-    if submission:
-        fields |= {name: getattr(submission, name) for name in ("sha256", "student")}
-        fields["submission"] = str(submission.path)
     if lab:
         fields |= {"budget_mib": lab.budget_mib, "floor": lab.floor, "time_limit": lab.time_limit}
     if answer.problem or not lab:
@@ -87,7 +70,7 @@ def grade_answer(
         isolation=isolation,
     )
     with sandbox.scratch("graded-") as directory:
-        task = KINDS[lab.function](lab, hidden, Path(directory))
+        task = KINDS[lab.function](lab, hidden, directory)
         outcome = task.grade(run, training, listener)
     judgement = task.judge(outcome)
     line = outcome.where if judgement.verdict == outcome.status else None
@@ -105,6 +88,12 @@ def grade_answer(
         trace=outcome.trace,
         **fields,
     )
+
+
+def of_student(record: Record, submission: Submission) -> Record:
+    """The record of an answer as that of the student who handed it in."""
+    own = {"student": clean(submission.student), "submission": clean(submission.path), "sha256": submission.sha256}
+    return record.model_copy(update=own)
 
 
 def images(lab: LabSpec, seed: int) -> tuple[Path, Path]:

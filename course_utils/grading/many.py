@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -13,7 +14,7 @@ from typing import Any
 
 from course_utils import labs, sandbox
 from course_utils.grading import discovery, seed
-from course_utils.grading.grade import grade_answer, isolation_level
+from course_utils.grading.grade import grade_answer, isolation_level, of_student
 from course_utils.grading.record import SCHEMA, Record, clean, versions
 from course_utils.grading.seed import CannotGrade
 from course_utils.grading.submission import Answer, Submission
@@ -107,8 +108,7 @@ def grade_paths(
         progress: Is given the isolation level, the number of answers that are graded, and of all.
 
     Raises:
-        CannotGrade: nothing can be graded on this host, or with this secret.
-        discovery.NoSuchPath: a path does not exist, or holds no submission.
+        CannotGrade: a path does not exist or holds no submission, or this host or this secret is not fit for grading.
     """
     found = discovery.discover(paths, leave_out=out)
     level = isolation_level(isolation)
@@ -118,9 +118,8 @@ def grade_paths(
             f"host cannot hold 'bwrap': {sandbox.unavailable('bwrap')}"
         )
     secret = seed.read_seed(seed_file) if seed_file else None
-    grades = Grades(out / "grades.sqlite")
     graded = Graded([], [])
-    try:
+    with contextlib.closing(Grades(out / "grades.sqlite")) as grades:
         if secret is None:
             secret, new = seed.kept_seed(out)
             if new:
@@ -133,8 +132,6 @@ def grade_paths(
         for done, result in enumerate(grade_many(tasks, grades, isolation=level, seed=secret, jobs=jobs), start=1):
             (graded.failures if isinstance(result, Failure) else graded.records).append(result)
             progress(level, done, len(tasks))
-    finally:
-        grades.close()
     return graded
 
 
@@ -152,23 +149,20 @@ def grade_many(tasks: Iterable[Task], grades: Grades, *, jobs: int = 1, **how: A
     Raises:
         CannotGrade: nothing can be graded on this host.
     """
-
-    def grade(task: Task) -> Record:
-        submission, answer = task
-        return grade_answer(answer, labs.get(answer.lab), submission=submission, **how)
-
     waiting: dict[str, list[Task]] = {}  # two students may hand in the same answer: it is run once, for both
     for task in tasks:
         submission, answer = task
         if answer.problem:
-            yield grade_answer(answer, None, submission=submission)
+            yield of_student(grade_answer(answer, None), submission)
         elif known := grades.get(name := key(answer, **how)):
-            yield _for_student(known, submission)
+            yield of_student(known, submission)
         else:
             waiting.setdefault(name, []).append(task)
     pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="grade")
     try:
-        running = {pool.submit(grade, same[0]): name for name, same in waiting.items()}
+        running = {}
+        for name, ((_, answer), *_) in waiting.items():
+            running[pool.submit(grade_answer, answer, labs.get(answer.lab), **how)] = name
         for future in as_completed(running):
             same = waiting[running[future]]
             try:
@@ -179,12 +173,6 @@ def grade_many(tasks: Iterable[Task], grades: Grades, *, jobs: int = 1, **how: A
                 yield from (Failure(*task, error) for task in same)
             else:
                 grades.put(running[future], record)
-                yield from (_for_student(record, submission) for submission, _ in same)
+                yield from (of_student(record, submission) for submission, _ in same)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _for_student(record: Record, submission: Submission) -> Record:
-    """The record of an answer as that of this student."""
-    own = {"student": clean(submission.student), "submission": clean(submission.path), "sha256": submission.sha256}
-    return record.model_copy(update=own)

@@ -35,12 +35,12 @@ def clean(text: object, limit: int = 1000) -> str:
     return whole if len(whole) <= limit else whole[: limit - 1] + "…"
 
 
-def thinned(trace: Sequence[Sequence[float]], points: int = TRACE_POINTS) -> list[tuple[float, float]]:
-    """At most ``points`` samples; the highest of each stretch stays, so that the peak survives."""
+def thinned(trace: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+    """At most ``TRACE_POINTS`` samples; the highest of each stretch stays, so that the peak survives."""
     samples = [(round(float(seconds), 3), round(float(mib), 1)) for seconds, mib in trace]
-    if len(samples) <= points:
+    if len(samples) <= TRACE_POINTS:
         return samples
-    edges = [len(samples) * index // points for index in range(points + 1)]
+    edges = [len(samples) * index // TRACE_POINTS for index in range(TRACE_POINTS + 1)]
     return [max(samples[low:high], key=lambda sample: sample[1]) for low, high in zip(edges, edges[1:], strict=False)]
 
 

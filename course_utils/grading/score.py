@@ -9,19 +9,15 @@ ACCURACY_POINTS = 50.0
 CHANCE = 0.1  # ten classes, equally frequent
 
 
-def memory_points(peak_mib: float, budget_mib: float, cap_mib: float) -> float:
-    """Full up to the budget, in a line down to 0 at the cap."""
-    return MEMORY_POINTS * _clamp((cap_mib - peak_mib) / (cap_mib - budget_mib))
-
-
-def accuracy_points(accuracy: float, floor: float) -> float:
-    """Full from the floor up, in a line down to 0 at chance. ``accuracy`` and ``floor`` are shares of 1."""
-    return ACCURACY_POINTS * _clamp((accuracy - CHANCE) / (floor - CHANCE))
-
-
 def score(peak_mib: float, budget_mib: float, cap_mib: float, accuracy: float, floor: float) -> float:
-    """Points of 100 for a run that finished, rounded down to a tenth, so that only a pass shows 100."""
-    points = memory_points(peak_mib, budget_mib, cap_mib) + accuracy_points(accuracy, floor)
+    """Points of 100 for a run that finished, rounded down to a tenth, so that only a pass shows 100.
+
+    Memory gives full points up to the budget, and in a line down to 0 at the cap; accuracy gives full points from the
+    floor up, and in a line down to 0 at chance. ``accuracy`` and ``floor`` are shares of 1.
+    """
+    memory = _clamp((cap_mib - peak_mib) / (cap_mib - budget_mib))
+    learned = _clamp((accuracy - CHANCE) / (floor - CHANCE))
+    points = MEMORY_POINTS * memory + ACCURACY_POINTS * learned
     return math.floor(points * 10 + 1e-9) / 10
 
 

@@ -69,10 +69,8 @@ def lab_number(text: str) -> str:
 
 def lab_of_folder(name: str) -> str:
     """The number of the lab that a folder is named after as a whole ("01", "lab_01", a lab's own name), else ""."""
-    for lab in labs.specs():
-        if name == lab.name:
-            return lab.number
-    return _known(_LAB_FOLDER.fullmatch(name))
+    numbers = {lab.name: lab.number for lab in labs.specs()}
+    return numbers.get(name) or _known(_LAB_FOLDER.fullmatch(name))
 
 
 def _known(match: re.Match[str] | None) -> str:
@@ -103,8 +101,7 @@ def graded_cells(sources: Iterable[tuple[int, str]]) -> tuple[dict[str, Cells], 
         magic = _MAGIC.fullmatch(first)
         if not magic:
             continue
-        asked = magic[1].strip()
-        number = lab_number(asked) if re.fullmatch(r"\d{1,3}", asked) else ""
+        number = _known(re.fullmatch(r"(\d{1,3})", magic[1].strip()))
         if not number:
             known = ", ".join(lab.number for lab in labs.specs())
             problem = problem or f"`{first.strip()[:60]}` names no lab; the labs are {known}"
@@ -250,18 +247,16 @@ def _read_bytes(path: Path, root: Path | None) -> bytes:
         target, inside = os.path.realpath(path), os.path.realpath(root)
         if os.path.commonpath([target, inside]) != inside:
             raise _Unreadable(f"{name} is a link to somewhere else: hand in the file itself.")
+    if os.path.isdir(path):
+        raise _Unreadable(f"{name} is a folder: hand in the notebook file itself.")
+    limit = FILE_LIMIT if path.suffix.lower() == ".ipynb" else SCRIPT_LIMIT
     try:
         # Without O_NONBLOCK, a pipe called x.ipynb would hold up the whole class.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise _Unreadable(_not_a_file(name, status.st_mode))
-            limit = FILE_LIMIT if path.suffix.lower() == ".ipynb" else SCRIPT_LIMIT
+        with open(path, "rb", opener=lambda file, flags: os.open(file, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _Unreadable(f"{name} is not a regular file: hand in the notebook file itself.")
             data = file.read(limit + 1)
     except OSError as error:
-        if error.errno == errno.EISDIR or path.is_dir():
-            raise _Unreadable(_not_a_file(name, stat.S_IFDIR)) from None
         reason = {
             errno.ENOENT: "does not exist",
             errno.ELOOP: "is a link that leads back to itself",
@@ -272,11 +267,6 @@ def _read_bytes(path: Path, root: Path | None) -> bytes:
         advice = "clear all outputs, save and hand it in again" if limit == FILE_LIMIT else "hand in code, not data"
         raise _Unreadable(f"{name} is larger than {limit // MIB} MiB: {advice}.")
     return data
-
-
-def _not_a_file(name: str, mode: int) -> str:
-    what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-    return f"{name} is {what}: hand in the notebook file itself."
 
 
 def _decode(data: bytes, name: str) -> str:

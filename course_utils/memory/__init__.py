@@ -6,8 +6,10 @@ and mapped files do not count. Every method answers the same small interface, `M
 
 from __future__ import annotations
 
-from course_utils.memory.cgroup import CgroupMeter, CgroupV1, CgroupV2
-from course_utils.memory.meter import MIB, Meter, MeterUnavailable, Sample
+import functools
+
+from course_utils.memory.cgroup import CgroupV1, CgroupV2
+from course_utils.memory.meter import MIB, Meter, MeterUnavailable, Sample, kill_all
 from course_utils.memory.procfs import ProcfsMeter, anonymous_mib, processor_seconds
 
 METHODS: dict[str, type[Meter]] = {"cgroup v2": CgroupV2, "cgroup v1": CgroupV1, "procfs": ProcfsMeter}
@@ -15,37 +17,32 @@ METHODS: dict[str, type[Meter]] = {"cgroup v2": CgroupV2, "cgroup v1": CgroupV1,
 __all__ = [
     "METHODS",
     "MIB",
-    "CgroupMeter",
     "Meter",
     "MeterUnavailable",
     "Sample",
     "anonymous_mib",
     "choose",
     "describe",
+    "kill_all",
     "open_meter",
     "processor_seconds",
 ]
 
-_chosen: str | None = None
 
-
+@functools.cache
 def choose() -> str:
     """Return the name of the best method that this host allows, tried for real once per process."""
-    global _chosen
-    if _chosen is None:
-        _chosen = next(row["method"] for row in describe() if row["available"])
-    return _chosen
+    return next(row["method"] for row in describe() if row["available"])
 
 
-def open_meter(method: str | None, cap_mib: float) -> Meter:
+def open_meter(method: str, cap_mib: float) -> Meter:
     """Return a new meter that watches one run and, where the kernel can, limits it to ``cap_mib``.
 
-    Raises `MeterUnavailable` with a sentence if ``method`` was asked for by name and this host does not allow it.
+    Raises `MeterUnavailable` with a sentence if there is no such method, or this host does not allow it.
     """
-    name = method or choose()
-    if name not in METHODS:
-        raise MeterUnavailable(f"There is no memory method {name!r}; choose one of: {', '.join(METHODS)}.")
-    return METHODS[name](cap_mib)
+    if method not in METHODS:
+        raise MeterUnavailable(f"There is no memory method {method!r}; choose one of: {', '.join(METHODS)}.")
+    return METHODS[method](cap_mib)
 
 
 def describe() -> list[dict]:

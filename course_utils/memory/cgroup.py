@@ -4,6 +4,10 @@ The kernel counts and the kernel kills. Its peak counter includes page cache, wh
 taken as it is: it is read and reset every few milliseconds, and in each such window what is not the run's own
 (page cache, kernel structures) is subtracted. A spike between two samples is thus seen as the kernel saw it.
 
+Each process that a run forks adds 1 to 3 MiB, even if it does nothing: pages that it shares with its parent are copied
+when a reference count in them changes. The copies are anonymous memory of the run, so they count. The kernel's own
+structures for a process do not: neither "anon" nor "rss" includes them.
+
 Files and their meaning: https://docs.kernel.org/admin-guide/cgroup-v2.html and
 https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 """
@@ -14,15 +18,13 @@ import contextlib
 import itertools
 import os
 import secrets
-import signal
 import time
 from pathlib import Path
 from typing import ClassVar
 
-from course_utils.memory.meter import MIB, Meter, MeterUnavailable, Sample
+from course_utils.memory.meter import MIB, PROCESS_LIMIT, Meter, MeterUnavailable, Sample, kill_all
 
 TASK_LIMIT = 256
-PROCESS_LIMIT = 100
 _numbers = itertools.count()
 
 
@@ -37,17 +39,16 @@ class CgroupMeter(Meter):
     counts: ClassVar[str] = "anonymous + shared memory + swap charged to the run's control group, by the kernel"
     cannot_see: ClassVar[str] = "memory of a process outside the run that works on its behalf"
     interval: ClassVar[float] = 0.005
-    controller: ClassVar[str]
     usage_file: ClassVar[str]
     limit_file: ClassVar[str]
+    kills_file: ClassVar[str]
     counted: ClassVar[tuple[str, ...]]
 
     def __init__(self, cap_mib: float, folder: Path | None = None) -> None:
-        super().__init__(cap_mib)
         self.folder = folder or self.create()
         self._descriptors: dict[str, int] = {}
         self._other = 0
-        self._tasks: Path | None = None
+        self._tasks = self.folder  # the group that bounds processes and threads
         self._crowded = False
         if folder is None:
             # The watcher kills at the cap; the kernel stands a little above it, for what grows faster than it looks.
@@ -66,8 +67,8 @@ class CgroupMeter(Meter):
         """Keep swap from lending the run memory beyond its cap."""
         raise NotImplementedError
 
-    def limit_tasks(self) -> Path | None:
-        """Bound the number of processes and threads; return the folder of a second group, if one was made."""
+    def limit_tasks(self) -> Path:
+        """Bound the number of processes and threads where that is allowed; return the folder of the group for it."""
         raise NotImplementedError
 
     def window_peak(self) -> int:
@@ -96,34 +97,32 @@ class CgroupMeter(Meter):
             raise MeterUnavailable(f"{folder.parent} has no {cls.usage_file}")
         return folder
 
-    def read(self, name: str) -> str:
-        descriptor = self._descriptors.get(name)
-        if descriptor is None:
-            descriptor = self._descriptors[name] = os.open(self.folder / name, os.O_RDONLY)
-        return os.pread(descriptor, 16384, 0).decode()
+    def read(self, name: str, mode: int = os.O_RDONLY) -> str:
+        if name not in self._descriptors:
+            self._descriptors[name] = os.open(self.folder / name, mode)
+        return os.pread(self._descriptors[name], 16384, 0).decode()
 
     def write(self, name: str, value: object) -> None:
         (self.folder / name).write_text(str(value))
 
     def attach(self, pid: int) -> None:
-        if self._tasks:
-            (self._tasks / "cgroup.procs").write_text(str(pid))
-        self.write("cgroup.procs", pid)
+        for folder in (self._tasks, self.folder):
+            (folder / "cgroup.procs").write_text(str(pid))
         self.window_peak()
 
     def sample(self) -> Sample:
         usage = int(self.read(self.usage_file))
         window = self.window_peak()
         statistics = parse_statistics(self.read("memory.stat"))
-        counted = sum(statistics.get(name, 0) for name in self.counted) + self.swap(statistics)
+        counted = sum(statistics.get(name, 0) for name in self.counted) + self.other_swap()
         other = max(0, usage - counted)
         peak = max(counted, window - max(other, self._other))
         self._other = other
         return Sample(counted / MIB, peak / MIB)
 
-    def swap(self, statistics: dict[str, int]) -> int:
-        """Return the bytes of the run that are in swap."""
-        raise NotImplementedError
+    def other_swap(self) -> int:
+        """Return the bytes of the run that are in swap and not among what ``memory.stat`` counts."""
+        return 0
 
     def processes(self) -> list[int]:
         # Opened again each time: version 1 shows an open file the list of its first reading.
@@ -132,36 +131,35 @@ class CgroupMeter(Meter):
     def too_many_tasks(self) -> bool:
         # Before it meets the limit on tasks, a fork bomb can fill the group with the kernel's own structures.
         self._crowded = self._crowded or (self.killed_by_kernel() and len(self.processes()) > PROCESS_LIMIT)
-        return self._crowded or parse_statistics(self.task_events()).get("max", 0) > 0
+        try:
+            events = (self._tasks / "pids.events").read_text()
+        except FileNotFoundError:  # nothing bounds them
+            return self._crowded
+        return self._crowded or parse_statistics(events).get("max", 0) > 0
 
-    def task_events(self) -> str:
-        """Return the text of the group's ``pids.events``, "" where there is none."""
-        raise NotImplementedError
+    def killed_by_kernel(self) -> bool:
+        return parse_statistics(self.read(self.kills_file)).get("oom_kill", 0) > 0
 
     def kill(self) -> None:
         with contextlib.suppress(OSError):  # none starts while they are being counted
-            ((self._tasks or self.folder) / "pids.max").write_text("0")
+            (self._tasks / "pids.max").write_text("0")
         deadline = time.monotonic() + 5
         while (pids := self.processes()) and time.monotonic() < deadline:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            kill_all(pids)
             time.sleep(0.002)
 
     def close(self) -> None:
         for descriptor in self._descriptors.values():
             os.close(descriptor)
         self._descriptors.clear()
-        for folder in filter(None, (self.folder, self._tasks)):
+        for folder in {self.folder, self._tasks}:
             for _ in range(100):
                 try:
                     folder.rmdir()
-                except FileNotFoundError:
+                except FileNotFoundError:  # it is removed
                     break
                 except OSError:  # the last process is still being torn down
                     time.sleep(0.01)
-                else:
-                    break
 
 
 def _own_path(controller: str) -> str:
@@ -176,10 +174,10 @@ def _own_path(controller: str) -> str:
 class CgroupV1(CgroupMeter):
     """Control groups, version 1."""
 
-    controller = "memory"
     usage_file = "memory.usage_in_bytes"
     limit_file = "memory.limit_in_bytes"
-    counted = ("total_rss", "total_shmem")
+    kills_file = "memory.oom_control"
+    counted = ("total_rss", "total_shmem", "total_swap")
 
     @classmethod
     def parent(cls) -> Path:
@@ -189,13 +187,13 @@ class CgroupV1(CgroupMeter):
         with contextlib.suppress(OSError):  # without swap accounting the file is not there
             self.write("memory.memsw.limit_in_bytes", limit)
 
-    def limit_tasks(self) -> Path | None:
+    def limit_tasks(self) -> Path:
         try:
             folder = Path("/sys/fs/cgroup/pids") / _own_path("pids") / self.folder.name
             folder.mkdir()
             (folder / "pids.max").write_text(str(TASK_LIMIT))
         except OSError:
-            return None
+            return self.folder
         return folder
 
     def window_peak(self) -> int:
@@ -204,24 +202,14 @@ class CgroupV1(CgroupMeter):
             self.write("memory.max_usage_in_bytes", 0)
         return peak
 
-    def swap(self, statistics: dict[str, int]) -> int:
-        return statistics.get("total_swap", 0)
-
-    def killed_by_kernel(self) -> bool:
-        return parse_statistics(self.read("memory.oom_control")).get("oom_kill", 0) > 0
-
-    def task_events(self) -> str:
-        return (self._tasks / "pids.events").read_text() if self._tasks else ""
-
 
 class CgroupV2(CgroupMeter):
     """Control groups, version 2."""
 
-    controller = ""
     usage_file = "memory.current"
     limit_file = "memory.max"
+    kills_file = "memory.events"
     counted = ("anon", "shmem")
-    _peak: int | None = None
 
     @classmethod
     def parent(cls) -> Path:
@@ -239,40 +227,23 @@ class CgroupV2(CgroupMeter):
         with contextlib.suppress(OSError):
             self.write("memory.swap.max", 0)
 
-    def limit_tasks(self) -> Path | None:
+    def limit_tasks(self) -> Path:
         with contextlib.suppress(OSError):
             self.write("pids.max", TASK_LIMIT)
-        return None
+        return self.folder
 
     def window_peak(self) -> int:
         # Since Linux 6.12 a write to an open memory.peak resets it for that descriptor alone; before, it cannot be
         # reset, and only the samples count.
-        if self._peak is None:
-            try:
-                self._peak = os.open(self.folder / "memory.peak", os.O_RDWR)
-                os.write(self._peak, b"reset")
-            except OSError:
-                self._peak = -1
-            else:
-                self._descriptors["memory.peak"] = self._peak
+        try:
+            peak = int(self.read("memory.peak", os.O_RDWR))
+            os.write(self._descriptors["memory.peak"], b"reset")
+        except OSError:
             return 0
-        if self._peak < 0:
-            return 0
-        peak = int(os.pread(self._peak, 64, 0))
-        os.write(self._peak, b"reset")
         return peak
 
-    def swap(self, statistics: dict[str, int]) -> int:
+    def other_swap(self) -> int:
         try:
             return int(self.read("memory.swap.current"))
         except FileNotFoundError:
             return 0
-
-    def killed_by_kernel(self) -> bool:
-        return parse_statistics(self.read("memory.events")).get("oom_kill", 0) > 0
-
-    def task_events(self) -> str:
-        try:
-            return self.read("pids.events")
-        except FileNotFoundError:
-            return ""

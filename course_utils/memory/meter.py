@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from typing import ClassVar, NamedTuple
 
 MIB = 1024 * 1024
+PROCESS_LIMIT = 100
 
 
 class MeterUnavailable(Exception):
@@ -18,8 +22,16 @@ class Sample(NamedTuple):
     peak_mib: float
 
 
+def kill_all(pids: list[int]) -> None:
+    """Kill processes, those that are gone or not ours left out; stopped first, so that a fork bomb does not grow."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
+
 class Meter:
-    """Reads the memory of one run, a process and all its descendants.
+    """Reads the memory of one run, a process and all its descendants. It is made with the run's cap in MiB.
 
     ``interval`` is the longest pause between two samples, in seconds. The life of a meter is
     `attach`, any number of `sample`, `kill`, `close`.
@@ -30,7 +42,7 @@ class Meter:
     interval: ClassVar[float]
 
     def __init__(self, cap_mib: float) -> None:
-        self.cap_mib = cap_mib
+        raise NotImplementedError
 
     @classmethod
     def probe(cls) -> str:

@@ -9,39 +9,32 @@ Files and their meaning: https://docs.kernel.org/filesystems/proc.html
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import time
 from typing import ClassVar
 
-from course_utils.memory.meter import MIB, Meter, Sample
+from course_utils.memory.meter import MIB, PROCESS_LIMIT, Meter, Sample, kill_all
 
-PROCESS_LIMIT = 100
 # Seconds for which a reading of what processes share is used: while they hold still, at a new peak, while they grow.
 STILL_PAUSE, PEAK_PAUSE, GROWING_PAUSE = 0.25, 0.05, 0.01
 STILL_MIB = 1.0
 KIB_PER_MIB = MIB // 1024
 
 
-def _fields(pid: int, name: str, wanted: tuple[str, ...]) -> int:
+def _fields(pid: int, name: str, wanted: tuple[bytes, ...]) -> int:
     """Return the sum in KiB of some fields of a file of ``/proc/<pid>``; 0 if the process is gone."""
     try:
         with open(f"/proc/{pid}/{name}", "rb") as file:
-            text = file.read().decode()
+            # Lines of bytes, which end at \n alone: a process can give itself a name with any other character in it.
+            lines = [line.partition(b":") for line in file]
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return 0
-    total = 0
-    for line in text.splitlines():
-        field, _, value = line.partition(":")
-        if field in wanted:
-            total += int(value.split()[0])
-    return total
+    return sum(int(value.split()[0]) for field, _, value in lines if field in wanted)
 
 
 def anonymous_mib(pid: int) -> float:
     """Return anonymous + shared resident memory + swap of one process, in MiB."""
-    return _fields(pid, "status", ("RssAnon", "RssShmem", "VmSwap")) / KIB_PER_MIB
+    return _fields(pid, "status", (b"RssAnon", b"RssShmem", b"VmSwap")) / KIB_PER_MIB
 
 
 def proportional_mib(pid: int) -> float:
@@ -49,31 +42,29 @@ def proportional_mib(pid: int) -> float:
 
     Where the kernel is older than 5.0 and does not split the figure, this is `anonymous_mib`.
     """
-    total = _fields(pid, "smaps_rollup", ("Pss_Anon", "Pss_Shmem", "SwapPss"))
+    total = _fields(pid, "smaps_rollup", (b"Pss_Anon", b"Pss_Shmem", b"SwapPss"))
     return total / KIB_PER_MIB if total else anonymous_mib(pid)
 
 
 def processor_seconds(pid: int) -> float:
     """Return the processor time that a run has taken so far, in all its processes and in those that have ended."""
-    ticks = 0
-    for member in members(pid, parent(pid)):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            ticks += sum(map(int, status_fields(member)[11:15]))  # the fields 14 to 17
-    return ticks / os.sysconf("SC_CLK_TCK")
+    ticks = [int(field) for member in members(pid, parent(pid)) for field in status_fields(member)[11:15]]  # 14 to 17
+    return sum(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def status_fields(pid: int) -> list[bytes]:
-    """Return what ``/proc/<pid>/stat`` has after the name in brackets: the fields from number 3 on."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rpartition(b")")[2].split()
+    """Return the fields of ``/proc/<pid>/stat`` after the name in brackets, from number 3 on; [] if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def parent(pid: int) -> int:
     """Return a process's parent, 0 where the process is gone or its parent is out of sight."""
-    try:
-        return int(status_fields(pid)[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
+    fields = status_fields(pid)
+    return int(fields[1]) if fields else 0
 
 
 def children(pid: int) -> list[int]:
@@ -119,7 +110,6 @@ class ProcfsMeter(Meter):
     interval: ClassVar[float] = 0.003
 
     def __init__(self, cap_mib: float) -> None:
-        super().__init__(cap_mib)
         self._pids: list[int] = []
         self._newest = b""
         self._baseline = 0.0
@@ -187,16 +177,10 @@ class ProcfsMeter(Meter):
             alive = [pid for pid in members(self._root, self._reaper) if _runs(pid)]
             if not alive:
                 return
-            # Stopped first, so that a fork bomb does not grow while it is being counted.
-            for number in (signal.SIGSTOP, signal.SIGKILL):
-                for pid in alive:
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.kill(pid, number)
+            kill_all(alive)
 
 
 def _runs(pid: int) -> bool:
     """Whether a process exists and is not a zombie."""
-    try:
-        return status_fields(pid)[0] not in (b"Z", b"X")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    fields = status_fields(pid)
+    return bool(fields) and fields[0] not in (b"Z", b"X")

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any
 
+from IPython.display import DisplayHandle, display
+
 from course_utils import cards
 from course_utils.cards.runs import status_card
 from course_utils.notebook.show import show
@@ -29,8 +31,6 @@ class Live:
         self.shown = {"stdout": 0, "stderr": 0}
         self.handle = None
         if getattr(shell, "kernel", None) is not None:
-            from IPython.display import DisplayHandle
-
             self.handle = DisplayHandle()
             self.handle.display(cards.bundle(status_card(0.0, 0.0, 0.0, budget_mib, "Starting")), raw=True)
 
@@ -63,8 +63,6 @@ class Live:
 
     def figure(self, png: bytes) -> None:
         """Display a figure of the sandboxed code."""
-        from IPython.display import display
-
         data = {"image/png": base64.b64encode(png).decode(), "text/plain": "[figure drawn by the cell above]"}
         display(data, raw=True)
 

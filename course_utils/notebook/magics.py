@@ -17,10 +17,9 @@ from course_utils.cards.graded import progress_card, verdict_card
 from course_utils.cards.runs import RESULTS, THIS_CELL, notice_card, outcome_card
 
 # Here and not where they are used: an interrupt during an import would leave NumPy half loaded, for good.
-from course_utils.grading import grade_source
-from course_utils.grading.grade import CannotGrade
+from course_utils.grading.grade import CannotGrade, grade_answer
 from course_utils.grading.record import Record
-from course_utils.grading.submission import graded_cells
+from course_utils.grading.submission import check, graded_cells
 from course_utils.labs import LabSpec
 from course_utils.memory import MeterUnavailable
 from course_utils.notebook import session
@@ -195,7 +194,7 @@ class CourseMagics(Magics):
         live = Live(self.shell, lab.budget_mib, f"Grading lab {lab.number}")
         listener = sandbox.Listener(output=live.output, sample=live.sample)
         with watched(live):
-            record = grade_source(cells, lab, listener=listener)
+            record = grade_answer(check(lab, cells), lab, listener=listener)
         self.graded[lab.number] = (list(sources), record)
         progress = Progress()
         progress.save(lab, record)

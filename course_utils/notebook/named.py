@@ -78,4 +78,4 @@ def run(code: str, *, after: str = "", **options: Any) -> sandbox.Outcome:
 
 def split(names: str) -> tuple[str, ...]:
     """Read the names of an ``--after``: "pictures,model" or "pictures, model"."""
-    return tuple(dict.fromkeys(name for name in names.strip("\"'").replace(",", " ").split()))
+    return tuple(dict.fromkeys(names.strip("\"'").replace(",", " ").split()))

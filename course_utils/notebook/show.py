@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from IPython.display import display
+
 from course_utils import cards, memory
 from course_utils.cards import runs, tables
 from course_utils.sandbox import Outcome
@@ -11,8 +13,6 @@ from course_utils.sandbox import Outcome
 
 def show(document: cards.Document) -> None:
     """Display a card below the cell, or print its text in a terminal."""
-    from IPython.display import display
-
     display(cards.bundle(document), raw=True)
 
 

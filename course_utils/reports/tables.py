@@ -39,13 +39,13 @@ def as_json(records: Sequence[Record]) -> str:
 def as_csv(records: Sequence[Record]) -> str:
     """One row a record, without the trace."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
+    writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for record in records:
-        row: dict[str, Any] = dict(record)
-        where = record.where
-        row["where"] = f"{where.cell}, line {where.line}: {where.source}" if where else ""
-        writer.writerow(["" if row[name] is None else harmless(row[name]) for name in COLUMNS])
+        row = dict(record)
+        if where := record.where:
+            row["where"] = f"{where.cell}, line {where.line}: {where.source}"
+        writer.writerow([harmless(row[name]) for name in COLUMNS])
     return text.getvalue()
 
 

@@ -9,15 +9,20 @@ How it works
 
 Processes. The **owner** is the process that calls `run`: a notebook, the grader, a terminal. It starts a **zygote**,
 which imports TensorFlow once and keeps one **child** forked and ready, so a run begins at once. The child runs the
-learner's code, and may start processes of its own. Under ``bwrap`` and ``user``, the zygote itself has given up its
-rights before it starts, as `isolation` describes; the child is then the same user as its zygote.
+learner's code, and may start processes of its own. Under ``bwrap`` and ``user`` other programs come before the zygote,
+as `isolation` describes: where the owner is root, the **launcher** (`unprivileged`) gives up root for good; under
+``bwrap``, **bubblewrap** makes the namespaces, and stays until the zygote ends. The child is the same user as its
+zygote.
 
-Descriptors. A socket joins owner and zygote. Orders go down it, and the zygote's words come up: ``ready``, ``taken``,
-and the exit code of each child. With each order the owner hands over five descriptors for that run alone:
+Descriptors. A socket joins owner and zygote. Orders go down it, and the child that is ready reads them there itself. Up
+come the zygote's words: ``ready``, ``taken``, and the exit code of each child. A pipe joins each child to its zygote:
+one byte in it says that the child took an order. What a zygote complains of before it is ready goes to an unnamed file,
+and nothing that it says later is kept. With each order the owner hands over five descriptors for that run alone:
   - two pipes, the child's standard output and standard error;
   - a socket, the run's **channel**: messages as `framing` packs them;
-  - two unnamed files of the owner's: the **dump**, where `faulthandler` prints the line that is running when the owner
-    asks for it with SIGUSR1, and the **state**, where a thread of the child writes down the largest objects alive.
+  - two unnamed files of the owner's: the **dump**, where `faulthandler` prints the line that is running at a crash, or
+    when the owner asks for it with SIGUSR1, and the **state**, where a thread of the child writes down the largest
+    objects alive.
 The files are there because a run that is killed cannot say anything. The child's standard input is empty.
 
 Trust. The owner trusts a zygote until a stranger's code has run below it: under ``bwrap`` and ``user`` each zygote
@@ -38,9 +43,11 @@ A run, in order:
      itself tells the owner the child's process number. The child waits.
   4. The owner reads the baseline, attaches the meter, starts the clock and sends ``go``. The code begins.
   5. Every few milliseconds the owner reads what has come and takes a sample. It kills the run at its cap, at its time
-     limit, when it has too many processes, or when it breaks its channel. Close to the cap it asks for the line often.
+     limit, when it has too many processes, when the kernel has killed a part of it, or when it breaks its channel.
+     Close to the cap it asks for the line often.
   6. The code ends with a message ``end``, or its process ends without one. In every case the owner now kills what is
-     left of the run, and the zygote reaps it and reports the child's exit code.
+     left of the run, and the zygote reaps it and reports the child's exit code. Under ``bwrap`` and ``user`` the owner
+     then closes the zygote too; an owner that is root kills every process that is left of the run's user.
   7. The `Measurement` and the mailbox's `Testimony` go to `course_utils.postmortem`, which makes an `Outcome` of them.
 
 If the owner dies, its socket to the zygote closes: the zygote kills everything below it and leaves.
@@ -48,14 +55,13 @@ If the owner dies, its socket to the zygote closes: the zygote kills everything 
 
 from course_utils.files import scratch
 from course_utils.postmortem import Outcome, Where
-from course_utils.sandbox.isolation import LEVELS, IsolationUnavailable, environment, strongest, unavailable
+from course_utils.sandbox.isolation import LEVELS, IsolationUnavailable, strongest, unavailable
 from course_utils.sandbox.launch import start, stop
 from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.run import run
 
 __all__ = [
     "LEVELS",
-    "environment",
     "IsolationUnavailable",
     "Listener",
     "Outcome",

@@ -83,8 +83,7 @@ def main(owner: socket.socket, taken: int) -> NoReturn:
     stdout, stderr, control, dump, state = descriptors
     order = Order(**framing.receive(owner, header))
     owner.close()
-    channel = socket.socket(fileno=control)
-    inside.connect(channel)
+    inside.channel = channel = socket.socket(fileno=control)
     for descriptor, number in ((os.open(os.devnull, os.O_RDONLY), 0), (stdout, 1), (stderr, 2)):
         os.dup2(descriptor, number)
         os.close(descriptor)

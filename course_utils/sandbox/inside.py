@@ -15,15 +15,9 @@ from typing import Any
 from course_utils.sandbox import framing
 
 channel: socket.socket | None = None
-"""The way to the owner; None outside a sandbox."""
+"""The way to the owner, which the child sets; None outside a sandbox."""
 _quiet = False
 _sending = threading.Lock()
-
-
-def connect(to_owner: socket.socket) -> None:
-    """Use a socket for everything that this process says from now on."""
-    global channel
-    channel = to_owner
 
 
 def send(message: dict[str, Any]) -> None:

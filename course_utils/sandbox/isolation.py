@@ -223,13 +223,7 @@ def bwrap_command(directory: Path, home: Path, readable: Sequence[Path]) -> list
             command += ["--symlink", os.readlink(path), str(path)]
         elif path.exists():
             command += ["--ro-bind", str(path), str(path)]
-    for name in (
-        "/etc/ld.so.cache",
-        "/etc/ld.so.conf",
-        "/etc/ld.so.conf.d",
-        "/etc/localtime",
-        "/etc/mime.types",
-    ):
+    for name in ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/mime.types"):
         command += ["--ro-bind-try", name, name]
     for device in sorted(Path("/dev").glob("nvidia*")):
         command += ["--dev-bind-try", str(device), str(device)]

@@ -68,16 +68,14 @@ class Zygote:
     def send(self, order: dict, descriptors: Sequence[int]) -> None:
         """Hand an order to the child that is ready. Raises `ZygoteLost` where the zygote does not confirm it."""
         self.wait_until_ready()
-        if self._process.poll() is not None:
-            raise ZygoteLost("The sandbox's zygote has died.")
         message = framing.pack(order)
-        try:
-            socket.send_fds(self._socket, [message[: framing.HEADER.size]], list(descriptors))
-            self._socket.sendall(message[framing.HEADER.size :])
-        except OSError as error:
-            raise ZygoteLost("The sandbox's zygote has died.") from error
-        if self._read_line(TAKE_LIMIT) != "taken":
-            raise ZygoteLost("The sandbox's zygote has died.")
+        with contextlib.suppress(OSError):
+            if self.alive():
+                socket.send_fds(self._socket, [message[: framing.HEADER.size]], list(descriptors))
+                self._socket.sendall(message[framing.HEADER.size :])
+                if self._read_line(TAKE_LIMIT) == "taken":
+                    return
+        raise ZygoteLost("The sandbox's zygote has died.")
 
     def exit_code(self, timeout: float) -> int | None:
         """Wait for the end of the child: its exit code, minus the signal's number, or None if no one knows."""
@@ -86,18 +84,15 @@ class Zygote:
         line = self._read_line(timeout)
         return int(line) if re.fullmatch(r"-?[0-9]{1,3}", line) else None
 
-    def fileno(self) -> int:
-        return self._socket.fileno()
-
     def _read_line(self, timeout: float) -> str:
         while b"\n" not in self._lines:
-            if not select.select([self._socket], [], [], timeout)[0]:
-                return ""
+            part = b""
             with contextlib.suppress(OSError):
-                if part := self._socket.recv(4096):
-                    self._lines += part
-                    continue
-            return ""
+                if select.select([self._socket], [], [], timeout)[0]:
+                    part = self._socket.recv(4096)
+            if not part:
+                return ""
+            self._lines += part
         line, _, self._lines = self._lines.partition(b"\n")
         return line.decode("ascii", "replace")
 
@@ -127,10 +122,10 @@ _idle: list[Zygote] = []
 _idle_lock = threading.Lock()
 
 
-def start(level: str = "process") -> None:
+def start() -> None:
     """Warm a zygote in the background and return at once. Only ``process`` zygotes serve more than one run."""
     with _idle_lock:
-        if level == "process" and not any(zygote.owner == os.getpid() for zygote in _idle):
+        if not any(zygote.owner == os.getpid() for zygote in _idle):
             _idle.append(Zygote("process"))
 
 

@@ -13,13 +13,14 @@ import threading
 import time
 from typing import Any
 
+from course_utils.memory import MIB
+
 INTERVAL = 0.05
 FIRST_INTERVAL = 0.005  # a run that dies at once leaves a picture too
 LARGEST = 5
 SMALLEST_MIB = 1.0
 MOST_MEMBERS = 400
 MOST_PARTS = 8
-MIB = 1024 * 1024
 
 
 def start(descriptor: int, names: set[str]) -> None:
@@ -91,22 +92,18 @@ def size_of(value: Any) -> tuple[str, int] | None:
         return None if size is None else (description(value), size)
     members = value[:: max(1, -(-len(value) // MOST_MEMBERS))]
     heaviest = []  # of each member its largest array, which is mostly the member itself
-    seen = set()
-    total = most = 0
+    sizes: dict[int, int] = {}  # of every array, by its id
     for member in members:
-        largest_size, largest = 0, None
+        new = []
         for part in member[:MOST_PARTS] if type(member) in (list, tuple) else (member,):
-            if id(part) not in seen and (size := bytes_of(part)):
-                seen.add(id(part))
-                total += size
-                if size > largest_size:
-                    largest_size, largest = size, part
-        if largest is not None:
-            heaviest.append(largest)
-            if largest_size > most:
-                most, name = largest_size, description(largest)
+            if id(part) not in sizes and (size := bytes_of(part)):
+                sizes[id(part)] = size
+                new.append(part)
+        if new:
+            heaviest.append(max(new, key=lambda part: sizes[id(part)]))
     if not heaviest:
         return None
+    name = description(max(heaviest, key=lambda part: sizes[id(part)]))
     kind, count = type(value).__name__, len(value)
     if len({(part.dtype, len(part.shape)) for part in heaviest}) > 1:  # such as a batch, or a model's weights
         what = f"{kind} with {name}"
@@ -114,7 +111,7 @@ def size_of(value: Any) -> tuple[str, int] | None:
         what = f"{kind} of {count:,} arrays, the largest a {name}"
     else:
         what = f"{kind} of {count:,} x {name}"
-    return what, total * count // len(members)
+    return what, sum(sizes.values()) * count // len(members)
 
 
 def bytes_of(value: Any) -> int | None:

@@ -51,24 +51,22 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
         handed = [*(write_end for _, write_end in pipes.values()), theirs.fileno(), dump.fileno(), state.fileno()]
         zygote = launch.take(order.isolation, Path(order.directory), [Path(path) for path in order.readable])
         try:
-            zygote.send(dataclasses.asdict(order), handed)
-        except BaseException:
+            try:
+                zygote.send(dataclasses.asdict(order), handed)
+            finally:
+                theirs.close()
+                for _, write_end in pipes.values():
+                    os.close(write_end)
+            pid = greet(channel)
+        except BaseException:  # the run has not begun: its child is of no use, and neither is the zygote
             zygote.close()
             raise
-        finally:
-            theirs.close()
-            for _, write_end in pipes.values():
-                os.close(write_end)
         try:
-            pid = greet(channel)
             measurement = Measurement(order, meter.interval * 1000, memory.anonymous_mib(pid))
             meter.attach(pid)
             ended = os.pidfd_open(pid)  # without it, processes that the child leaves could pretend that it goes on
             cleanup.callback(os.close, ended)
             Watcher(measurement, meter, mailbox, pid, dump).follow(channel, streams, ended)
-        except launch.ZygoteLost:  # its child is of no use, and neither is it
-            zygote.close()
-            raise
         finally:
             # Also on an interrupt: nothing of the run is left when this returns.
             meter.kill()

@@ -20,6 +20,8 @@ import signal
 import socket
 import sys
 
+from course_utils.memory import kill_all
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -49,10 +51,7 @@ def kill_descendants() -> None:
             pids = [int(pid) for pid in file.read().split()]
         if not pids:
             return
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, number)
+        kill_all(pids)
         for pid in pids:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)

@@ -48,8 +48,7 @@ class Compress(Train):
 
     def grade(self, run: Run, training: Path, listener: Listener) -> Outcome:
         """Nothing but the file goes from the first run to the second. The outcome has the seconds of both."""
-        with sandbox.scratch("graded-") as folder:
-            directory = Path(folder)
+        with sandbox.scratch("graded-") as directory:
             file = directory / MODEL
             first = run(
                 cap_mib=self.lab.compress_mib,
