@@ -281,7 +281,7 @@ def _is_intact(folder: Path, verify: bool) -> bool:
         if not verify and expected["stamps"] == _fingerprint(folder, _stamp):
             return True
         return expected["content"] == _fingerprint(folder, _content)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):  # the manifest may hold anything
         return False
 
 

@@ -141,6 +141,16 @@ def test_a_folder_that_was_changed_is_drawn_again_with_a_sentence(change, cache)
     assert [path for path in cache.iterdir() if path.is_dir()] == [folder]
 
 
+@pytest.mark.parametrize("manifest", ["", "{}", "[]", "null", '{"stamps": 1, "content": 2}'])
+def test_a_manifest_that_was_overwritten_has_the_folder_drawn_again(manifest, cache):
+    folder = scans.load("train", count=20, size=16)
+    whole = contents(folder)
+    (cache / f".{folder.name}.json").write_text(manifest)
+    with pytest.warns(UserWarning, match="have changed"):
+        assert scans.load("train", count=20, size=16, verify=True) == folder
+    assert contents(folder) == whole
+
+
 def test_a_change_that_keeps_size_and_time_is_found_by_content():
     folder = scans.load("train", count=20, size=16)
     whole = contents(folder)
