@@ -14,11 +14,17 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """Return where files are kept: ``$COURSE_UTILS_CACHE``, or ``course-utils`` in the user's cache folder."""
+    """Return where files are kept: ``$COURSE_UTILS_CACHE``, or ``course-utils`` in the user's cache folder.
+
+    Raises RuntimeError where the user has no home folder.
+    """
     chosen = os.environ.get("COURSE_UTILS_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
-    return platformdirs.user_cache_path("course-utils")
+    folder = platformdirs.user_cache_path("course-utils")
+    if not folder.is_absolute():  # some versions leave the "~" in front of it
+        raise RuntimeError("This user has no home folder.")
+    return folder
 
 
 @contextlib.contextmanager
