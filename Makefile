@@ -1,5 +1,5 @@
 # A fresh clone needs make and Python 3.11 to 3.13 (with venv). The first command installs everything else into .venv.
-# Colab's Python is taken where it is installed, else python3. To choose another one, once and for all: make book PYTHON=python3.12
+# Another interpreter is chosen once, and kept: make book PYTHON=python3.12
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -8,12 +8,7 @@ SHELL := /bin/bash
 
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
-COLABS_PYTHON := python3.13
-# A python3.13 on the path may be a pyenv shim for a version that is not active, and then it does not run.
-works = $(firstword $(foreach python,$(1),$(shell $(python) -c 'import venv, ssl' 2>/dev/null && echo $(python))))
-ifeq ($(origin PYTHON),undefined)
-PYTHON := $(or $(wildcard $(BIN)/python),$(call works,$(COLABS_PYTHON) $(wildcard $(HOME)/.pyenv/versions/*/bin/$(COLABS_PYTHON))),python3)
-endif
+PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 UV := uv==0.13.9
 PORT ?= 8000
 

@@ -1,27 +1,28 @@
-"""The package as Colab gets it: a wheel beside the packages that are there already, and no repository.
+"""Every lab as Colab opens it: alone in an empty folder, on Colab's pins, with the package installed from a wheel.
 
-That every lab runs on Colab's pins, alone in an empty folder, is shown by the notebooks that the book has executed: see
-test_labs.py.
+The environment is made once and kept under _build/. It has Python 3.13, like Colab, or this Python where there is none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import sysconfig
-import venv
 import zipfile
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import two_at_a_time
 
 from course_utils import labs
 from tools import ROOT
 
-LAB = labs.get("00")
+LABS = labs.specs()
 EXECUTE = """
 import sys, nbclient, nbformat
 notebook = nbformat.read(sys.argv[1], as_version=4)
@@ -44,18 +45,31 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+def colab_python() -> str:
+    """A Python 3.13 that runs, else this one. A pyenv shim for a version that is not active does not run."""
+    candidates = [shutil.which("python3.13"), *Path.home().glob(".pyenv/versions/3.13*/bin/python3.13")]
+    for candidate in filter(None, candidates):
+        if subprocess.run([candidate, "-c", "import venv, ssl"], capture_output=True).returncode == 0:
+            return str(candidate)
+    return sys.executable
+
+
 @pytest.fixture(scope="module")
-def colab(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def colab(wheel: Path) -> Path:
     """The Python of an environment that has the locked packages and the wheel, and that does not see the repository."""
-    folder = tmp_path_factory.mktemp("colab")
-    venv.create(folder, symlinks=True)
-    python = folder / "bin" / "python"
-    # A folder named in a .pth file is searched, and its own .pth files, such as that of this repository, are not read.
-    (own,) = folder.glob("lib/python*/site-packages")
-    (own / "locked.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    options = ["--quiet", "--no-deps", "--disable-pip-version-check"]
-    subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "install", *options, str(wheel)], check=True)
-    return python
+    python, lock = colab_python(), ROOT / "requirements.lock"
+    folder = ROOT / "_build" / f"colab-{hashlib.sha256(python.encode() + lock.read_bytes()).hexdigest()[:12]}"
+    inside = folder / "bin" / "python"
+    install = [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    if not (folder / "complete").exists():
+        for old in (ROOT / "_build").glob("colab-*"):
+            shutil.rmtree(old)
+        subprocess.run([python, "-m", "venv", str(folder)], check=True)
+        pins = os.environ | {"PIP_CONSTRAINT": str(ROOT / "requirements.txt")}
+        subprocess.run([*install, "--require-hashes", "--requirement", str(lock)], check=True, env=pins)
+        (folder / "complete").touch()
+    subprocess.run([*install, "--force-reinstall", str(wheel)], check=True)
+    return inside
 
 
 def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
@@ -64,10 +78,10 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path)
     assert names == {str(path.relative_to(ROOT)) for path in files}
 
 
-def with_the_answer_at_the_end() -> nbformat.NotebookNode:
+def with_the_answer_at_the_end(lab: labs.LabSpec) -> nbformat.NotebookNode:
     """The untouched starter, after which the learner fills in the graded cells and asks for the progress."""
-    starter = nbformat.read(ROOT / "labs" / f"{LAB.name}.ipynb", as_version=4)
-    solution = nbformat.read(ROOT / "solutions" / f"{LAB.name}.ipynb", as_version=4)
+    starter = nbformat.read(ROOT / "labs" / f"{lab.name}.ipynb", as_version=4)
+    solution = nbformat.read(ROOT / "solutions" / f"{lab.name}.ipynb", as_version=4)
     for cell in solution.cells:
         if cell.cell_type == "code" and cell.source.startswith("%%graded"):
             starter.cells.append(nbformat.v4.new_code_cell(cell.source, metadata={"tags": ["answer"]}))
@@ -82,19 +96,36 @@ def plain_text(cell: nbformat.NotebookNode) -> str:
     return "\n".join(parts).casefold()
 
 
-@pytest.mark.trains
-def test_a_lab_runs_with_the_wheel_alone_and_its_answer_passes(colab: Path, tmp_path: Path) -> None:
-    path = tmp_path / f"{LAB.name}.ipynb"
-    nbformat.write(with_the_answer_at_the_end(), path)
+def execute(lab: labs.LabSpec, python: Path, folder: Path) -> tuple[nbformat.NotebookNode | None, str]:
+    """Run the starter and the answer in ``folder``; return the notebook as it then stands, or None and the reason."""
+    path = folder / f"{lab.name}.ipynb"
+    nbformat.write(with_the_answer_at_the_end(lab), path)
     # An empty folder, and neither the repository nor another environment within reach.
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "JUPYTER"))}
-    variables |= {"PATH": f"{colab.parent}:{os.environ['PATH']}", "JUPYTER_PREFER_ENV_PATH": "1"}
+    variables |= {"PATH": f"{python.parent}:{os.environ['PATH']}", "JUPYTER_PREFER_ENV_PATH": "1"}
     variables.pop("COURSE_UTILS_PROGRESS", None)
-    done = subprocess.run(
-        [str(colab), "-c", EXECUTE, path.name], cwd=tmp_path, capture_output=True, text=True, env=variables
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    command = [str(python), "-c", EXECUTE, path.name]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=variables)
+    return (nbformat.read(path, as_version=4), "") if done.returncode == 0 else (None, done.stderr[-3000:])
+
+
+@pytest.fixture(scope="module")
+def opened(
+    request: pytest.FixtureRequest, colab: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[labs.LabSpec, Future]]:
+    """The notebook of each lab after its run, or None and the reason."""
+    with two_at_a_time(request, "lab", lambda lab: execute(lab, colab, tmp_path_factory.mktemp(lab.name))) as results:
+        yield results
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.number)
+def test_a_starter_alone_runs_to_its_end_and_its_answer_passes(
+    lab: labs.LabSpec, opened: dict[labs.LabSpec, Future], colab: Path
+) -> None:
+    notebook, problem = opened[lab].result()
+    assert notebook is not None, problem
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     [crash] = [
         cell for cell in code if "crash" in cell.metadata.get("tags", []) and cell.source.startswith("%%sandbox")
     ]
@@ -103,5 +134,5 @@ def test_a_lab_runs_with_the_wheel_alone_and_its_answer_passes(colab: Path, tmp_
     assert "not attempted" in plain_text(untouched[-1]), plain_text(untouched[-1])
     answered = [cell for cell in code if "answer" in cell.metadata.get("tags", [])]
     assert "passed" in plain_text(answered[-1]), plain_text(answered[-1])
-    assert f"1 of {len(labs.specs())} labs passed" in plain_text(code[-2])
+    assert f"1 of {len(LABS)} labs passed" in plain_text(code[-2])
     assert plain_text(code[-1]).startswith(str(colab.parents[1]).casefold())

@@ -64,10 +64,12 @@ def test_the_solution_passes_with_room_to_spare(lab: labs.LabSpec, executed: Cal
     assert "passed" in card, card
     found = solution.progress[lab.number]
     assert found["verdict"] == "passed"
-    assert found["peak_mib"] <= 0.7 * lab.budget_mib
-    seconds = found["seconds"]
-    if seconds > 0.5 * lab.time_limit:  # the book executes two notebooks at a time: measure this one alone
-        seconds = grade(graded_cells(ROOT / "solutions" / f"{lab.name}.ipynb", lab), lab).seconds
+    peak_mib, seconds = found["peak_mib"], found["seconds"]
+    if peak_mib > 0.7 * lab.budget_mib or seconds > 0.5 * lab.time_limit:
+        # The book executes two notebooks at a time, which moves both where threads take turns: measure this one alone.
+        record = grade(graded_cells(ROOT / "solutions" / f"{lab.name}.ipynb", lab), lab)
+        peak_mib, seconds = record.peak_mib, record.seconds
+    assert peak_mib <= 0.7 * lab.budget_mib
     assert seconds <= 0.5 * lab.time_limit
 
 
@@ -145,7 +147,13 @@ hints = ["One.", "Two.", "Three."]
 
 def test_a_lab_holds_what_its_table_says() -> None:
     lab = labs.parse(LAB)["01"]
-    assert (lab.number, lab.name, lab.hints[2], lab.function, lab.speedup) == ("01", "01_a", "Three.", "train", None)
+    assert (lab.number, lab.name, lab.hints[2], lab.function, lab.least_speed) == (
+        "01",
+        "01_a",
+        "Three.",
+        "train",
+        None,
+    )
     assert str(lab.budget_mib) == "240"  # as it is written, for the pages
     with pytest.raises(ValueError, match="frozen"):
         lab.budget_mib = 10_000

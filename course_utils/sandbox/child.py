@@ -1,7 +1,7 @@
 """The child: it runs one piece of code, to its end or until it is killed. The owner trusts nothing here.
 
 A process that is killed cannot say anything, so the evidence for the post-mortem is written ahead of time:
-`faulthandler` prints the current Python line when the owner sends SIGUSR1, and a thread writes down the largest arrays
+`faulthandler` prints the current Python line when the owner sends SIGUSR1, and `snapshot` writes down line and arrays
 many times a second.
 """
 

@@ -1,6 +1,8 @@
-"""Write down, many times a second, which of the learner's objects are the largest.
+"""Write down, many times a second, the learner's line and the largest of the learner's objects.
 
 The owner reads it when the run is over. A run that is killed inside one long C call leaves the picture from before it.
+Close to the cap the owner asks for the line with SIGUSR2, which Python answers between two instructions. A thread that
+looked all the time would get in the way of the code's own threads, and move the peak.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -17,6 +20,7 @@ from course_utils.memory import MIB
 
 INTERVAL = 0.05
 FIRST_INTERVAL = 0.005  # a run that dies at once leaves a picture too
+PADDED = 4096  # so that a short picture covers a long one
 LARGEST = 5
 SMALLEST_MIB = 1.0
 MOST_MEMBERS = 400
@@ -24,25 +28,28 @@ MOST_PARTS = 8
 
 
 def start(descriptor: int, names: set[str]) -> None:
-    """Start the thread. ``names`` are the cells whose frames belong to the learner."""
+    """Start the thread, from the main thread. ``names`` are the cells whose frames belong to the learner."""
     main_thread = threading.get_ident()
+    picture: dict[str, Any] = {"turn": 0}
+
+    def write_down(weighing: bool) -> None:
+        with contextlib.suppress(Exception):  # a full disk, or an odd object, costs the picture and not the run
+            picture.update(take(main_thread, names, weighing))
+            picture["turn"] += 1  # it comes first, and tells the owner that this is a new picture
+            os.pwrite(descriptor, json.dumps(picture).encode().ljust(PADDED), 0)
 
     def keep_writing() -> None:
-        last = b""
         started = time.monotonic()
         while True:
             time.sleep(INTERVAL if time.monotonic() - started > INTERVAL else FIRST_INTERVAL)
-            with contextlib.suppress(Exception):  # a full disk, or an odd object, costs the picture and not the run
-                text = json.dumps(take(main_thread, names)).encode()
-                if text != last:
-                    os.pwrite(descriptor, text.ljust(max(len(text), len(last))), 0)
-                    last = text
+            write_down(weighing=True)
 
+    signal.signal(signal.SIGUSR2, lambda number, frame: write_down(weighing=False))
     threading.Thread(target=keep_writing, daemon=True, name="snapshot").start()
 
 
-def take(thread: int, names: set[str]) -> dict[str, Any]:
-    """Return the learner's current line, in ``thread`` first, and the largest objects in sight of any thread."""
+def take(thread: int, names: set[str], weighing: bool = True) -> dict[str, Any]:
+    """Return the current line, in ``thread`` first, and if ``weighing`` the largest objects in any thread's sight."""
     frames = sys._current_frames()
     where = None
     found: dict[int, dict[str, Any]] = {}
@@ -51,8 +58,12 @@ def take(thread: int, names: set[str]) -> dict[str, Any]:
         while frame is not None:
             if frame.f_code.co_filename in names:
                 where = where or [frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name]
+                if not weighing:
+                    return {"where": where}
                 weigh(frame.f_locals, found)
             frame = frame.f_back
+    if not weighing:
+        return {}
     weigh(vars(sys.modules["__main__"]), found)
     live = sorted(found.values(), key=lambda item: -item["mib"])[:LARGEST]
     return {"where": where, "live": [item for item in live if item["mib"] >= SMALLEST_MIB]}

@@ -22,6 +22,8 @@ from course_utils.sandbox.order import Order
 
 GREETING_LIMIT = 30
 DUMP_PAUSE = 0.01
+ANSWER_LIMIT, ANSWER_PAUSE = 0.002, 0.0002  # for the line, close to the cap
+TURN = 32  # bytes at the beginning of a picture that tell it from the one before
 NEAR_CAP = 0.8
 SAMPLE_PAUSE = 0.1
 TRACE_PAUSE = 0.02
@@ -66,7 +68,7 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             meter.attach(pid)
             ended = os.pidfd_open(pid)  # without it, processes that the child leaves could pretend that it goes on
             cleanup.callback(os.close, ended)
-            Watcher(measurement, meter, mailbox, pid, dump).follow(channel, streams, ended)
+            Watcher(measurement, meter, mailbox, pid, dump, state).follow(channel, streams, ended)
         finally:
             # Also on an interrupt: nothing of the run is left when this returns.
             meter.kill()
@@ -103,8 +105,17 @@ def drain(streams: dict[int, str], mailbox: Mailbox) -> None:
 class Watcher:
     """Samples, listens and decides, until the run has ended or has to be killed."""
 
-    def __init__(self, measured: Measurement, meter: memory.Meter, mailbox: Mailbox, pid: int, dump: IO[bytes]) -> None:
-        self.measured, self.meter, self.mailbox, self.pid, self.dump = measured, meter, mailbox, pid, dump
+    def __init__(
+        self,
+        measured: Measurement,
+        meter: memory.Meter,
+        mailbox: Mailbox,
+        pid: int,
+        dump: IO[bytes],
+        state: IO[bytes],
+    ) -> None:
+        self.measured, self.meter, self.mailbox, self.pid = measured, meter, mailbox, pid
+        self.dump, self.state = dump.fileno(), state.fileno()
         self._dumped_at = (-1.0, 0.0)
         self._sampled_at = -1.0
         # Before the word to go: the code may be done before this process runs again.
@@ -186,11 +197,22 @@ class Watcher:
         return ""
 
     def _ask_for_line(self) -> None:
-        """Have the child print the Python line that it is executing, also from within a long C call."""
+        """Have the child note the Python line that it is executing, also from within a long C call.
+
+        Python's own signal handler comes first. Where it does not answer, the interpreter is inside a C call, and
+        `faulthandler` prints the line. That one may interrupt the interpreter anywhere: where Python 3.13 enters or
+        leaves a function, it follows a frame that is none, and crashes.
+        """
         with contextlib.suppress(OSError):
-            if os.fstat(self.dump.fileno()).st_size > 65536:
-                os.ftruncate(self.dump.fileno(), 0)
-            os.kill(self.pid, signal.SIGUSR1)
+            before = os.pread(self.state, TURN, 0)
+            os.kill(self.pid, signal.SIGUSR2)
+            deadline = time.monotonic() + ANSWER_LIMIT
+            while not (answered := os.pread(self.state, TURN, 0) != before) and time.monotonic() < deadline:
+                time.sleep(ANSWER_PAUSE)
+            if answered or os.fstat(self.dump).st_size > 65536:
+                os.ftruncate(self.dump, 0)  # an older line would hide the new one
+            if not answered:
+                os.kill(self.pid, signal.SIGUSR1)
 
 
 def say(channel: socket.socket, message: dict) -> None:
