@@ -62,7 +62,8 @@ def test_every_level_trains(level: str) -> None:
 
 @pytest.mark.parametrize("level", GRADED_LEVELS)
 def test_no_process_of_a_graded_run_has_roots_rights(level: str) -> None:
-    # Zygotes of the learner's own level, and workers that have drawn scans, are no part of the run.
+    # Zygotes of the learner's own level, which fork when they like, and workers that drew scans are no part of the run.
+    sandbox.stop()
     others = {process.pid for process in psutil.Process().children(recursive=True)}
     seen: list[tuple[str, set[int]]] = []
 
