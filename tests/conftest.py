@@ -15,6 +15,8 @@ import pytest
 from tools import ROOT
 
 if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
     from tools.execute import Execution
 
 TRAINED = {"graded", "executed", "site"}
@@ -48,6 +50,12 @@ def require_program(name: str) -> str:
     if found is None:
         cannot_be_tested(f"The program {name} is not installed, so this cannot be tested here.")
     return found
+
+
+def plain_text(cell: NotebookNode) -> str:
+    """What a cell of an executed notebook shows, as text in small letters."""
+    parts = [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    return "\n".join(parts).casefold()
 
 
 @contextlib.contextmanager

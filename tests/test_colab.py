@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import two_at_a_time
+from conftest import plain_text, two_at_a_time
 
 from course_utils import labs
 from tools import ROOT
@@ -88,12 +88,6 @@ def with_the_answer_at_the_end(lab: labs.LabSpec) -> nbformat.NotebookNode:
     starter.cells.append(nbformat.v4.new_code_cell("%course progress"))
     starter.cells.append(nbformat.v4.new_code_cell("import course_utils; print(course_utils.__file__)"))
     return starter
-
-
-def plain_text(cell: nbformat.NotebookNode) -> str:
-    """What a cell shows, as text in small letters."""
-    parts = [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
-    return "\n".join(parts).casefold()
 
 
 def execute(lab: labs.LabSpec, python: Path, folder: Path) -> tuple[nbformat.NotebookNode | None, str]:

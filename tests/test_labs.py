@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import two_at_a_time
+from conftest import plain_text, two_at_a_time
 
 from course_utils import labs
 from course_utils.grading.grade import grade_answer
@@ -42,8 +42,7 @@ def graded_cells(path: Path, lab: labs.LabSpec) -> Cells:
 def shown(notebook: nbformat.NotebookNode, tag: str, magic: str) -> str:
     """The text that the last cell with this tag and magic shows, in small letters."""
     cells = [cell for cell in notebook.cells if tag in cell.metadata.get("tags", []) and cell.source.startswith(magic)]
-    parts = [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cells[-1].outputs]
-    return "\n".join(parts).casefold()
+    return plain_text(cells[-1])
 
 
 @each_lab
