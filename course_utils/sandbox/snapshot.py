@@ -45,6 +45,7 @@ def start(descriptor: int, names: set[str]) -> None:
             write_down(weighing=True)
 
     signal.signal(signal.SIGUSR2, lambda number, frame: write_down(weighing=False))
+    signal.siginterrupt(signal.SIGUSR2, False)  # a system call of a library goes on, as after SIGUSR1
     threading.Thread(target=keep_writing, daemon=True, name="snapshot").start()
 
 
