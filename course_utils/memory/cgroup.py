@@ -115,7 +115,8 @@ class CgroupMeter(Meter):
         window = self.window_peak()
         statistics = parse_statistics(self.read("memory.stat"))
         counted = sum(statistics.get(name, 0) for name in self.counted) + self.other_swap()
-        other = max(0, usage - counted)
+        # Read twice: what the run frees between two readings, such as all of it at its end, was not another kind.
+        other = max(0, min(usage, int(self.read(self.usage_file))) - counted)
         peak = max(counted, window - max(other, self._other))
         self._other = other
         return Sample(counted / MIB, peak / MIB)
