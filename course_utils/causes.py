@@ -92,14 +92,23 @@ def from_code(source: str, live: Sequence[str] = ()) -> Explanation | None:
 
 def seen(name: str) -> tuple[str, ...]:
     """Return real messages by which people meet this cause; none if only a line of code tells. Raises UnknownCause."""
-    if name not in _read():
-        raise UnknownCause(f"There is no cause {name!r}; the causes are {', '.join(_read())}.")
-    return tuple(_read()[name].seen)
+    return tuple(_cause(name).seen)
 
 
 def explanations() -> list[Explanation]:
     """Return every cause, in the order of ``causes.toml``."""
     return [cause.explanation for cause in _read().values()]
+
+
+def explanation(name: str) -> Explanation:
+    """Return a cause by its id. Raises UnknownCause."""
+    return _cause(name).explanation
+
+
+def allocation_mib(text: str | bytes) -> float:
+    """Return the MiB that an error says were asked for; 0 where it does not say."""
+    found = _allocation(_readable(text))
+    return found[1] / 2**20 if found else 0.0
 
 
 def allocation(text: str | bytes) -> str:
@@ -177,6 +186,12 @@ def _by_code(source: str) -> _Cause | None:
     """The first cause of which a line of code is typical."""
     typical = (cause for cause in _read().values() if any(pattern.search(source) for pattern in cause.code))
     return next(typical, None)
+
+
+def _cause(name: str) -> _Cause:
+    if name not in _read():
+        raise UnknownCause(f"There is no cause {name!r}; the causes are {', '.join(_read())}.")
+    return _read()[name]
 
 
 @functools.cache

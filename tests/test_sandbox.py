@@ -58,8 +58,8 @@ def test_death_names_the_line_the_peak_and_the_arrays(level: str) -> None:
     assert outcome.where is not None
     assert outcome.where.line in (4, 5)
     assert outcome.peak_mib == pytest.approx(256, abs=16)
-    assert outcome.live[0]["name"] == "images"
-    assert "float64" in outcome.live[0]["what"]
+    assert outcome.ledger[0]["name"] == "images"
+    assert "float64" in outcome.ledger[0]["what"]
     assert "images" in outcome.post_mortem()
 
 
@@ -73,10 +73,10 @@ def test_a_list_of_pairs_is_weighed_by_its_arrays() -> None:
         """
     )
     assert outcome.status == "out_of_memory"
-    assert outcome.live[0]["name"] == "pairs"
-    assert "float32 array (96, 96, 3)" in outcome.live[0]["what"]
+    assert outcome.ledger[0]["name"] == "pairs"
+    assert "float32 array (96, 96, 3)" in outcome.ledger[0]["what"]
     assert "A list keeps everything that you append" in outcome.cause
-    assert outcome.live[0]["mib"] > 100
+    assert outcome.ledger[0]["mib"] > 100
 
 
 def test_a_batch_is_weighed_once_and_not_once_a_member() -> None:
@@ -89,7 +89,7 @@ def test_a_batch_is_weighed_once_and_not_once_a_member() -> None:
         images = [np.ones((96, 96, 3)) for index in range(100_000)]
         """
     )
-    [batch] = [item for item in outcome.live if item["name"] == "batch"]
+    [batch] = [item for item in outcome.ledger if item["name"] == "batch"]
     assert batch["what"] == "tuple with float32 array (256, 96, 96, 3)"
     assert batch["mib"] == pytest.approx(27, abs=0.1)
 
@@ -107,7 +107,7 @@ def test_a_list_of_unequal_arrays_weighs_what_they_weigh() -> None:
         images = [np.ones((96, 96, 3)) for index in range(100_000)]
         """
     )
-    found = {item["name"]: item for item in outcome.live}
+    found = {item["name"]: item for item in outcome.ledger}
     assert found["weights"]["mib"] == pytest.approx(58.6, abs=0.5)
     assert found["weights"]["what"] == "list with float32 array (1500, 10240)"
     assert found["many"]["mib"] == pytest.approx(87.5, rel=0.02)  # weighed by a sample from its whole length
@@ -124,7 +124,7 @@ def test_the_same_array_many_times_is_weighed_once() -> None:
         images = [np.ones((96, 96, 3)) for index in range(100_000)]
         """
     )
-    [same] = [item for item in outcome.live if item["name"] == "same"]
+    [same] = [item for item in outcome.ledger if item["name"] == "same"]
     assert same["mib"] == pytest.approx(20, abs=0.1)
 
 
@@ -250,7 +250,7 @@ def test_arrays_in_an_object_and_in_a_thread_are_found() -> None:
         """
     )
     assert outcome.status == "out_of_memory"
-    assert {"data.images", "labels"} <= {item["name"] for item in outcome.live}
+    assert {"data.images", "labels"} <= {item["name"] for item in outcome.ledger}
 
 
 def test_cells_share_a_namespace_and_are_named() -> None:

@@ -103,8 +103,8 @@ def test_whatever_a_run_says_there_is_an_outcome(
     assert all(isinstance(question, dict) for question in asked)
     assert outcome.where is None or outcome.where.source in ("first = 1", "second = 2", "third = 3")
     assert outcome.gpu_peak_mib is None or math.isfinite(outcome.gpu_peak_mib)
-    assert all(math.isfinite(item["mib"]) for item in outcome.live)
-    shown = [outcome.post_mortem(), outcome.message, outcome.stdout, str(outcome.values), *map(str, outcome.live)]
+    assert all(math.isfinite(item["mib"]) for item in outcome.ledger)
+    shown = [outcome.post_mortem(), outcome.message, outcome.stdout, str(outcome.values), *map(str, outcome.ledger)]
     "\n".join(shown).encode()  # every text can be shown and written to a file
     assert sum(map(len, shown)) < 500_000
 

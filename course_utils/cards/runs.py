@@ -77,8 +77,8 @@ def outcome_card(
         card.Fact("Likely cause", outcome.cause, link=link),
     ]
     beside: list[card.Fact | card.Table] = [fact for fact in facts if fact.text]
-    if outcome.live:
-        rows = [(f"`{item['name']}`", item["what"], mib(item["mib"])) for item in outcome.live]
+    if outcome.ledger:
+        rows = [(f"`{item['name']}`", item["what"], mib(item["mib"])) for item in outcome.ledger]
         beside.append(card.Table(("Name", "What it is", "Memory"), rows, 2, "Largest objects alive shortly before"))
     method = (
         f"Counted above a baseline of {mib(outcome.baseline_mib)} by {outcome.method} "

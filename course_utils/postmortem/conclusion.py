@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import signal
 from dataclasses import fields
+from typing import Any
 
-from course_utils import units
-from course_utils.postmortem import rules
+from course_utils import causes, units
+from course_utils.postmortem import phases, texts
 from course_utils.postmortem.evidence import End, Limits, Measurement, Testimony
+from course_utils.postmortem.growth import charge
 from course_utils.postmortem.outcome import Outcome
+from course_utils.postmortem.rules import judge
+from course_utils.postmortem.rules.case import Case
 
 # What TensorFlow and Keras put around an error, which says nothing by itself.
 WRAPPING = re.compile(r"in user code:|Graph execution error:|Exception encountered when calling ")
@@ -27,13 +31,32 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
     exit_code = None
     if status == "died" and not killed:
         exit_code = end.exit_code if end else left if left is not None and left >= 0 else None
-    finding = {}
+    line = phases.timeline(measurement.sightings)
+    if status == "finished" and line:  # what was given back after the peak is of no interest
+        highest = max(range(len(line)), key=lambda index: line[index][1].mib)
+        growth = charge(line[: highest + 1])
+    else:
+        growth = charge(line)
+    finding: dict[str, Any] = {"growth": growth, "phases": phases.stretches(line), "ledger": testimony.live}
     if status != "finished":
         where = end.frames[-1] if end and end.frames else testimony.last_line
-        live = testimony.live if status.startswith("out_of") or status == "died" else []
-        refused = testimony.stderr if status == "out_of_memory" and not killed else ""
-        finding = {"where": where, "live": live, "traceback": _traceback(end) if end else ""}
-        finding |= rules.explain(status, end.text if end else refused, where, live, measurement.peak_mib)
+        text = end.text if end else testimony.stderr if not killed else ""
+        finding |= {"where": where, "blame": where, "traceback": _traceback(end) if end else ""}
+        if status == "out_of_memory":
+            finding["allocation"] = causes.allocation(text)
+            case = Case(
+                peak_mib=measurement.peak_mib,
+                where=where,
+                growth=growth,
+                line=line,
+                allocation_mib=causes.allocation_mib(text),
+                text=text,
+                ledger=testimony.live,
+            )
+            finding |= vars(judge(case))
+        elif status in ("out_of_gpu_memory", "raised", "died"):
+            finding["allocation"] = causes.allocation(text)
+            finding |= texts.explain(status, text, where.source if where else "")
     return Outcome(
         **{limit.name: getattr(measurement.limits, limit.name) for limit in fields(Limits)},
         status=status,
@@ -77,7 +100,7 @@ def _ended(end: End, measurement: Measurement) -> Finding:
     if end.status == "died":
         return "died", f"It left by itself, with exit code {end.exit_code}: sys.exit() or exit()."
     kind, text = end.kinds[0], first_line(end.text)
-    if rules.is_gpu_memory(end.kinds, end.text):
+    if texts.is_gpu_memory(end.kinds, end.text):
         return "out_of_gpu_memory", f"The GPU ran out of memory: {kind}: {text}"
     if "MemoryError" in end.kinds or "ResourceExhaustedError" in end.kinds:
         return "out_of_memory", f"An allocation was refused: {kind}{f': {text}' if text else '.'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,26 @@ class Where:
 
     def __str__(self) -> str:
         return f"{self.cell}, line {self.line}: {self.source}"
+
+
+class Frame(NamedTuple):
+    """A function that was running. ``file`` of a library begins with the package; ``where`` is None in a library."""
+
+    file: str
+    function: str
+    where: Where | None = None
+
+
+Stack = tuple[Frame, ...]
+"""The functions that were running in the main thread, the innermost first."""
+
+
+class Sighting(NamedTuple):
+    """The memory of a run at a moment, and its stack; an empty one where the run was not asked or did not answer."""
+
+    seconds: float
+    mib: float
+    stack: Stack = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +60,8 @@ class Measurement:
     peak_mib: float = 0.0
     seconds: float = 0.0
     trace: list[tuple[float, float]] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
+    """The memory is the owner's reading, the stack what the run said when it was asked."""
     killed_for: str = ""
     """Why the owner killed it: "memory", "time", "tasks", "kernel" (which killed a part of the run), "message" (the run
     broke its channel), or "" if the owner did not kill it."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from course_utils import units
 from course_utils.postmortem.evidence import Limits, Where
+from course_utils.postmortem.growth import Growth
+from course_utils.postmortem.phases import Phase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +27,16 @@ class Outcome(Limits):
     where: Where | None = None
     traceback: str = ""
     allocation: str = ""
-    live: list[dict] = field(default_factory=list)
+    blame: Where | None = None
+    """The line that put the memory there; most often, but not always, the one that was running at the end."""
+    growth: list[Growth] = field(default_factory=list)
+    """The memory that was there at the end, by the line at which it came; the largest first."""
+    phases: list[Phase] = field(default_factory=list)
+    ledger: list[dict] = field(default_factory=list)
+    """What was alive shortly before the end, by the run's own account: ``name, what, mib`` and more for each."""
     cause: str = ""
+    """The likely cause in a sentence with its evidence; "" where it is not known."""
+    remedy: str = ""
     cause_lab: str = ""
     stdout: str = ""
     stderr: str = ""
@@ -42,14 +52,21 @@ class Outcome(Limits):
         lines = [self.message]
         if self.where:
             lines.append(f"Last line of yours: {self.where}")
+        if self.blame and self.blame != self.where:
+            lines.append(f"The memory came at: {self.blame}")
         if self.allocation:
             lines.append(f"It asked for: {self.allocation}")
-        if self.live:
+        if grown := self.growth[:3]:
+            lines.append("Where the memory came:")
+            lines += [f"  {units.mib(one.mib)}, {one.phase}: {one.where or 'not known'}" for one in grown]
+        if self.ledger:
             lines.append("Largest objects alive shortly before:")
-            lines += [f"  {item['name']}: {item['what']}, {units.mib(item['mib'])}" for item in self.live]
+            lines += [f"  {item['name']}: {item['what']}, {units.mib(item['mib'])}" for item in self.ledger]
         if self.cause:
             lesson = f" (lab {self.cause_lab})" if self.cause_lab else ""
             lines.append(f"Likely cause: {self.cause}{lesson}")
+        if self.remedy:
+            lines.append(f"What to do: {self.remedy}")
         if self.traceback:
             lines += ["", self.traceback.rstrip()]
         return "\n".join(lines)

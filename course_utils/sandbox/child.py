@@ -118,6 +118,7 @@ def prepare(order: Order, dump: int) -> None:
     os.nice(5)  # the watcher must be scheduled first, also when the code starts hundreds of processes
     os.chdir(order.directory)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until `snapshot` answers it
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     faulthandler.register(signal.SIGUSR1, file=dump, all_threads=False, chain=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import codecs
+import itertools
 import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
-from course_utils.postmortem import End, Testimony, Where
+from course_utils.postmortem import End, Frame, Stack, Testimony, Where
 from course_utils.sandbox.framing import Reader
 from course_utils.sandbox.listener import Listener
 
@@ -17,7 +18,10 @@ KEPT_AT_EACH_END = 64 * 1024
 MOST_FIGURES = 24
 MOST_VALUES = 100
 THREAD = re.compile(r"^(?:Current thread|Thread|Stack) ", re.MULTILINE)
-FRAME = re.compile(r'^  File "(?P<cell>.{1,100})", line (?P<line>\d{1,9}) in (?P<function>.*)$', re.MULTILINE)
+FRAME = re.compile(r'^  File "(?P<file>.{1,300})", line (?P<line>\d{1,9}) in (?P<function>.*)$', re.MULTILINE)
+PACKAGES = re.compile(r"^.{0,250}/(?:site-packages|dist-packages|python3\.\d{1,3})/")
+DEEPEST = 120  # faulthandler prints 100 frames
+OWN_PACKAGE = "course_utils/sandbox/"
 
 
 class BoundedText:
@@ -64,7 +68,8 @@ class Mailbox:
         said = self.testimony
         said.stdout, said.stderr = str(self._output["stdout"]), str(self._output["stderr"])
         self._take_state(state)
-        said.last_line = self._dumped_line(dump) or said.last_line
+        dumped = (frame.where for frame in self._stack(_dumped(dump)))
+        said.last_line = next(filter(None, dumped), None) or said.last_line
         return said
 
     def take(self, data: bytes) -> list[dict[str, Any]]:
@@ -82,18 +87,23 @@ class Mailbox:
                 self.testimony.end = self._end(message)
         return questions
 
-    def _dumped_line(self, data: bytes) -> Where | None:
-        """Find the learner's innermost line in the newest of the tracebacks that `faulthandler` printed."""
-        newest = THREAD.split(data.decode("ascii", "replace"))[-1]
-        frames = ((frame["cell"], int(frame["line"]), frame["function"]) for frame in FRAME.finditer(newest))
-        return next(filter(None, (self._place(frame) for frame in frames)), None)
+    def stack(self, dump: bytes, state: bytes) -> Stack:
+        """Return the newest stack that the run has written down; the dump, where there is one, is the newer."""
+        return self._stack(_dumped(dump) or _list(_picture(state).get("stack"), DEEPEST))
+
+    def _stack(self, frames: Sequence[Any]) -> Stack:
+        found = []
+        for frame in frames:
+            if isinstance(frame, list | tuple) and len(frame) >= 3 and isinstance(frame[0], str):
+                where = self._place(frame)
+                file = where.cell if where else PACKAGES.sub("", frame[0])
+                if OWN_PACKAGE not in file:
+                    found.append(Frame(_text(file, 100), _text(frame[2], 100), where))
+        return tuple(found)
 
     def _take_state(self, data: bytes) -> None:
         """Read the current line and the largest live objects, as the child last wrote them down."""
-        try:
-            state = _dictionary(json.loads(data))
-        except (ValueError, RecursionError):
-            return
+        state = _picture(data)
         self.testimony.last_line = self._place(state.get("where"))
         self.testimony.live = [
             {"name": _text(item.get("name"), 100), "what": _text(item.get("what"), 200), "mib": mib}
@@ -140,6 +150,21 @@ class Mailbox:
             exit_code=code if isinstance(code, int) and abs(code) < 2**31 else 1,
             gpu_peak_mib=_amount(message.get("gpu_peak_mib")),
         )
+
+
+def _dumped(data: bytes) -> list[tuple[str, int, str]]:
+    """The frames of the newest traceback that `faulthandler` printed: file, line and function."""
+    newest = THREAD.split(data.decode("ascii", "replace"))[-1]
+    frames = itertools.islice(FRAME.finditer(newest), DEEPEST)
+    return [(frame["file"], int(frame["line"]), frame["function"]) for frame in frames]
+
+
+def _picture(state: bytes) -> dict[str, Any]:
+    """What the run last wrote down about itself."""
+    try:
+        return _dictionary(json.loads(state))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def _text(value: Any, limit: int) -> str:

@@ -10,17 +10,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
 import time
+from types import FrameType
 from typing import Any
 
 from course_utils.memory import MIB
 
 INTERVAL = 0.05
 FIRST_INTERVAL = 0.005  # a run that dies at once leaves a picture too
-PADDED = 4096  # so that a short picture covers a long one
+PADDED = 8192  # so that a short picture covers a long one
+OUTERMOST, INNERMOST = 20, 30  # frames of a stack that are written down
+PACKAGES = re.compile(r".*/(?:site-packages|dist-packages|python3\.\d+)/")
 LARGEST = 5
 SMALLEST_MIB = 1.0
 MOST_MEMBERS = 400
@@ -50,24 +54,36 @@ def start(descriptor: int, names: set[str]) -> None:
 
 
 def take(thread: int, names: set[str], weighing: bool = True) -> dict[str, Any]:
-    """Return the current line, in ``thread`` first, and if ``weighing`` the largest objects in any thread's sight."""
+    """Return the stack and the learner's line, and if ``weighing`` the largest objects in any thread's sight."""
     frames = sys._current_frames()
     where = None
     found: dict[int, dict[str, Any]] = {}
+    stack = stack_of(frames.get(thread), names)
     # The other threads are workers, or a generator that TensorFlow calls.
     for frame in (frames.pop(thread, None), *frames.values()):
         while frame is not None:
             if frame.f_code.co_filename in names:
                 where = where or [frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name]
                 if not weighing:
-                    return {"where": where}
+                    return {"where": where, "stack": stack}
                 weigh(frame.f_locals, found)
             frame = frame.f_back
     if not weighing:
-        return {}
+        return {"stack": stack}
     weigh(vars(sys.modules["__main__"]), found)
     live = sorted(found.values(), key=lambda item: -item["mib"])[:LARGEST]
-    return {"where": where, "live": [item for item in live if item["mib"] >= SMALLEST_MIB]}
+    return {"where": where, "stack": stack, "live": [item for item in live if item["mib"] >= SMALLEST_MIB]}
+
+
+def stack_of(frame: FrameType | None, names: set[str]) -> list[list[Any]]:
+    """Return ``[file, line, function]`` of a frame and of those that called it, the innermost first."""
+    found = []
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename in names or "/sandbox/" not in code.co_filename:  # not this package's own
+            found.append([PACKAGES.sub("", code.co_filename)[-80:], frame.f_lineno or 1, code.co_name[:40]])
+        frame = frame.f_back
+    return found if len(found) <= OUTERMOST + INNERMOST else found[:INNERMOST] + found[-OUTERMOST:]
 
 
 def weigh(variables: dict[str, Any], found: dict[int, dict[str, Any]]) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 import select
-import signal
 import socket
 import tempfile
 import time
@@ -16,15 +15,15 @@ from typing import IO
 from course_utils import memory
 from course_utils.postmortem import Measurement, Testimony
 from course_utils.sandbox import framing, launch
+from course_utils.sandbox.inquiry import Inquiry
 from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.mailbox import Mailbox
 from course_utils.sandbox.order import Order
 
 GREETING_LIMIT = 30
 DUMP_PAUSE = 0.01
-ANSWER_LIMIT, ANSWER_PAUSE = 0.002, 0.0002  # for the line, close to the cap
-TURN = 32  # bytes at the beginning of a picture that tell it from the one before
 NEAR_CAP = 0.8
+SIGHTING_SHARE = 0.01  # of the cap: so much more or less memory, and the run is asked where it is
 SAMPLE_PAUSE = 0.1
 TRACE_PAUSE = 0.02
 MOST_POINTS = 4000
@@ -115,8 +114,8 @@ class Watcher:
         state: IO[bytes],
     ) -> None:
         self.measured, self.meter, self.mailbox, self.pid = measured, meter, mailbox, pid
-        self.dump, self.state = dump.fileno(), state.fileno()
-        self._dumped_at = (-1.0, 0.0)
+        step_mib = SIGHTING_SHARE * measured.limits.cap_mib
+        self.inquiry = Inquiry(pid, dump.fileno(), state.fileno(), mailbox, step_mib)
         self._sampled_at = -1.0
         # Before the word to go: the code may be done before this process runs again.
         self._started = time.monotonic()
@@ -143,6 +142,7 @@ class Watcher:
                     poll.unregister(descriptor)
             sample = self._sample()
             self.measured.killed_for = self._reason_to_kill(sample)
+        self.measured.sightings = self.inquiry.close(self.measured.seconds, self.measured.trace[-1][1])
 
     def _listen(self, channel: socket.socket) -> bool:
         """Read and answer what the child says; return whether it may say more."""
@@ -176,12 +176,12 @@ class Watcher:
         return sample
 
     def _reason_to_kill(self, sample: memory.Sample) -> str:
-        """Return why the run has to be killed now, "" if it may go on; near its cap, ask for the line it is at."""
+        """Return why the run has to be killed now, "" if it may go on; note where it is."""
         cap, now, seconds = self.measured.limits.cap_mib, sample.now_mib, self.measured.seconds
         if sample.peak_mib >= cap:
             return "memory"
         if seconds >= self.measured.limits.time_limit:
-            self._ask_for_line()
+            self.inquiry.ask(near_cap=True)
             time.sleep(DUMP_PAUSE)
             return "time"
         if self.meter.too_many_tasks():
@@ -190,29 +190,8 @@ class Watcher:
             return "kernel"
         if self.mailbox.reader.broken:
             return "message"
-        dumped_at, dumped_mib = self._dumped_at
-        if now >= NEAR_CAP * cap and now - dumped_mib >= 0.01 * cap and seconds - dumped_at >= DUMP_PAUSE:
-            self._dumped_at = (seconds, now)
-            self._ask_for_line()
+        self.inquiry.look(seconds, now, now >= NEAR_CAP * cap)
         return ""
-
-    def _ask_for_line(self) -> None:
-        """Have the child note the Python line that it is executing, also from within a long C call.
-
-        Python's own signal handler comes first. Where it does not answer, the interpreter is inside a C call, and
-        `faulthandler` prints the line. That one may interrupt the interpreter anywhere: where Python 3.13 enters or
-        leaves a function, it follows a frame that is none, and crashes.
-        """
-        with contextlib.suppress(OSError):
-            before = os.pread(self.state, TURN, 0)
-            os.kill(self.pid, signal.SIGUSR2)
-            deadline = time.monotonic() + ANSWER_LIMIT
-            while not (answered := os.pread(self.state, TURN, 0) != before) and time.monotonic() < deadline:
-                time.sleep(ANSWER_PAUSE)
-            if answered or os.fstat(self.dump).st_size > 65536:
-                os.ftruncate(self.dump, 0)  # an older line would hide the new one
-            if not answered:
-                os.kill(self.pid, signal.SIGUSR1)
 
 
 def say(channel: socket.socket, message: dict) -> None:

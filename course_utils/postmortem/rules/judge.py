@@ -1,0 +1,50 @@
+"""Weigh what the rules have found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from course_utils import causes
+from course_utils.postmortem.evidence import Where
+from course_utils.postmortem.rules import arrays, refused, training
+from course_utils.postmortem.rules.case import Case
+from course_utils.units import mib
+
+ENOUGH = 0.5  # of the memory: a finding that explains less is no cause
+AS_LARGE = 0.85  # of the largest finding: another one of this size is shown beside it
+RULES = (*arrays.RULES, *training.RULES, *refused.RULES)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The likely cause in words, what to do, the lab that teaches it, and the line to blame."""
+
+    cause: str = ""
+    remedy: str = ""
+    cause_lab: str = ""
+    blame: Where | None = None
+
+
+def judge(case: Case) -> Judgement:
+    """Return the cause that the evidence shows; where it shows none, a sentence that says so and names who grew."""
+    found = sorted(filter(None, (rule(case) for rule in RULES)), key=lambda finding: -finding.mib)
+    total = max(case.peak_mib, case.allocation_mib)
+    if not found or found[0].mib < ENOUGH * total:
+        return _unknown(case)
+    best = found[0]
+    explanation = causes.explanation(best.cause)
+    sentences = [best.sentence, explanation.why]
+    other = next((one for one in found[1:] if one.cause != best.cause and one.mib >= AS_LARGE * best.mib), None)
+    if other:
+        sentences.append(f"As large as that: {other.sentence}")
+    return Judgement(" ".join(sentences), explanation.fix, explanation.lab, best.blame or case.where)
+
+
+def _unknown(case: Case) -> Judgement:
+    """Say that the cause is not known, and who grew: a wrong cause would send the learner the wrong way."""
+    largest = next((one for one in case.growth if one.where), None)
+    blame = largest.where if largest and largest.mib >= ENOUGH * case.peak_mib else case.where
+    if not largest or not largest.where:
+        return Judgement(blame=blame)
+    came = f"The largest part, {mib(largest.mib)}, came at line {largest.where.line} ({largest.phase})."
+    return Judgement(f"Unknown: nothing that was alive explains half of the memory. {came}", blame=blame)

@@ -1,0 +1,110 @@
+"""The owner's questions to a run: at which line is it? They are asked whenever its memory has changed.
+
+Two signals ask. SIGUSR2 goes to Python's own handler, which answers between two instructions, and writes the stack into
+the run's state file. Inside a long C call it does not answer. Then SIGUSR1 has `faulthandler` print the stack. That one
+may interrupt the interpreter anywhere: where Python 3.13 enters or leaves a function, it follows a frame that is none,
+and crashes. So it is sent only where the run has been seen to be inside a C call, or is about to be killed anyway.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from course_utils.postmortem import Sighting, Stack
+from course_utils.sandbox.mailbox import Mailbox
+from course_utils.sandbox.snapshot import PADDED
+
+PAUSE = 0.01
+LOOK_PAUSE = 0.1
+ANSWER_LIMIT, ANSWER_PAUSE = 0.002, 0.0002
+RUNNING_LIMIT = 1_000_000  # nanoseconds of processor time after which Python's own handler would have answered
+LEAST_MIB = 1.0
+MOST_SIGHTINGS = 2000
+LONGEST_DUMP = 65536
+TURN = 32  # bytes at the beginning of a picture that tell it from the one before
+
+
+class Inquiry:
+    """Notes, for one run, its stack at each change of its memory. ``step_mib`` is the change that counts."""
+
+    def __init__(self, pid: int, dump: int, state: int, mailbox: Mailbox, step_mib: float) -> None:
+        self.pid, self.dump, self.state, self.mailbox = pid, dump, state, mailbox
+        self.step_mib = max(LEAST_MIB, step_mib)
+        self.sightings: list[Sighting] = []
+        self._asked: tuple[float, float] | None = None
+        self._asked_at, self._looked_at, self._seen_mib = -1.0, -1.0, 0.0
+        self._dumped_after = b""
+
+    def look(self, seconds: float, mib: float, near_cap: bool) -> None:
+        """Note where the run is, given its time and its memory; ask it if the memory has grown."""
+        self._collect()
+        grown = mib - self._seen_mib
+        if abs(grown) >= self.step_mib and seconds - self._asked_at >= PAUSE:
+            self._asked_at, self._seen_mib = seconds, mib
+            if grown > 0:
+                self.ask(near_cap)
+                self._asked = (seconds, mib)
+            else:
+                self._note(Sighting(seconds, mib))
+        elif seconds - self._looked_at >= LOOK_PAUSE:  # what the run writes down unasked
+            self._looked_at = seconds
+            stack = self._stack()
+            before = next((sighting.stack for sighting in reversed(self.sightings) if sighting.stack), ())
+            if [frame.function for frame in stack] != [frame.function for frame in before]:
+                self._note(Sighting(seconds, mib, stack))
+
+    def ask(self, near_cap: bool) -> None:
+        """Have the run write down its stack, also from within a long C call."""
+        with contextlib.suppress(OSError):
+            before, ran = os.pread(self.state, TURN, 0), processor_nanoseconds(self.pid)
+            os.kill(self.pid, signal.SIGUSR2)
+            deadline = time.monotonic() + ANSWER_LIMIT
+            while not (answered := os.pread(self.state, TURN, 0) != before) and time.monotonic() < deadline:
+                time.sleep(ANSWER_PAUSE)
+            if not answered and (near_cap or sleeps(self.pid) or processor_nanoseconds(self.pid) - ran > RUNNING_LIMIT):
+                self._dumped_after = before
+                if os.fstat(self.dump).st_size > LONGEST_DUMP:
+                    os.ftruncate(self.dump, 0)
+                os.kill(self.pid, signal.SIGUSR1)
+
+    def close(self, seconds: float, mib: float) -> list[Sighting]:
+        """Return all sightings; the last is the end, at the stack that the run was last seen with."""
+        self._collect()
+        self._note(Sighting(seconds, mib, self._stack()))
+        return self.sightings
+
+    def _collect(self) -> None:
+        """Take the answer to the question before, which had a pause of the watch to arrive."""
+        if self._asked:
+            self._note(Sighting(*self._asked, self._stack()))
+            self._asked = None
+
+    def _stack(self) -> Stack:
+        if os.pread(self.state, TURN, 0) != self._dumped_after:
+            os.ftruncate(self.dump, 0)  # what the run wrote down since is newer
+        return self.mailbox.stack(os.pread(self.dump, LONGEST_DUMP, 0), os.pread(self.state, PADDED, 0))
+
+    def _note(self, sighting: Sighting) -> None:
+        self.sightings.append(sighting)
+        if len(self.sightings) > MOST_SIGHTINGS:
+            del self.sightings[1:-1:2]
+
+
+def processor_nanoseconds(pid: int) -> int:
+    """Return how long the main thread of a process has run; 0 where this kernel does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def sleeps(pid: int) -> bool:
+    """Whether the main thread of a process waits inside a call, for other threads or for a device."""
+    try:
+        return Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "SD"
+    except (OSError, IndexError):
+        return False
