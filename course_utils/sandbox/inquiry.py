@@ -22,6 +22,7 @@ PAUSE = 0.01
 LOOK_PAUSE = 0.1
 ANSWER_LIMIT, ANSWER_PAUSE = 0.002, 0.0002
 RUNNING_LIMIT = 1_000_000  # nanoseconds of processor time after which Python's own handler would have answered
+PATIENCE = 0.05  # with a run that has not answered; its growth is then charged to the stack that it had last
 LEAST_MIB = 1.0
 MOST_SIGHTINGS = 2000
 LONGEST_DUMP = 65536
@@ -35,19 +36,22 @@ class Inquiry:
         self.pid, self.dump, self.state, self.mailbox = pid, dump, state, mailbox
         self.step_mib = max(LEAST_MIB, step_mib)
         self.sightings: list[Sighting] = []
-        self._asked: tuple[float, float] | None = None
+        self._asked: Sighting | None = None  # a question whose answer may not be there yet
         self._asked_at, self._looked_at, self._seen_mib = -1.0, -1.0, 0.0
-        self._dumped_after = b""
+        self._turn = self._dumped_after = b""
 
     def look(self, seconds: float, mib: float, near_cap: bool) -> None:
         """Note where the run is, given its time and its memory; ask it if the memory has grown."""
-        self._collect()
+        if self._asked and (self._answered() or seconds - self._asked.seconds > PATIENCE):
+            self._note(self._asked._replace(stack=self._stack()))
+            self._asked = None
         grown = mib - self._seen_mib
         if abs(grown) >= self.step_mib and seconds - self._asked_at >= PAUSE:
             self._asked_at, self._seen_mib = seconds, mib
             if grown > 0:
+                if self._asked is None:
+                    self._asked = Sighting(seconds, mib)
                 self.ask(near_cap)
-                self._asked = (seconds, mib)
             else:
                 self._note(Sighting(seconds, mib))
         elif seconds - self._looked_at >= LOOK_PAUSE:  # what the run writes down unasked
@@ -60,31 +64,34 @@ class Inquiry:
     def ask(self, near_cap: bool) -> None:
         """Have the run write down its stack, also from within a long C call."""
         with contextlib.suppress(OSError):
-            before, ran = os.pread(self.state, TURN, 0), processor_nanoseconds(self.pid)
+            self._turn, ran = self._newest_turn(), processor_nanoseconds(self.pid)
             os.kill(self.pid, signal.SIGUSR2)
             deadline = time.monotonic() + ANSWER_LIMIT
-            while not (answered := os.pread(self.state, TURN, 0) != before) and time.monotonic() < deadline:
+            while not self._answered() and time.monotonic() < deadline:
                 time.sleep(ANSWER_PAUSE)
-            if not answered and (near_cap or sleeps(self.pid) or processor_nanoseconds(self.pid) - ran > RUNNING_LIMIT):
-                self._dumped_after = before
+            inside_call = sleeps(self.pid) or processor_nanoseconds(self.pid) - ran > RUNNING_LIMIT
+            if not self._answered() and (near_cap or inside_call):
+                self._dumped_after = self._turn
                 if os.fstat(self.dump).st_size > LONGEST_DUMP:
                     os.ftruncate(self.dump, 0)
                 os.kill(self.pid, signal.SIGUSR1)
 
     def close(self, seconds: float, mib: float) -> list[Sighting]:
         """Return all sightings; the last is the end, at the stack that the run was last seen with."""
-        self._collect()
         self._note(Sighting(seconds, mib, self._stack()))
         return self.sightings
 
-    def _collect(self) -> None:
-        """Take the answer to the question before, which had a pause of the watch to arrive."""
-        if self._asked:
-            self._note(Sighting(*self._asked, self._stack()))
-            self._asked = None
+    def _newest_turn(self) -> bytes:
+        return os.pread(self.state, TURN, 0)
+
+    def _answered(self) -> bool:
+        """Whether the run has written its stack down since it was asked."""
+        return self._newest_turn() != self._turn or (
+            self._dumped_after == self._turn and os.fstat(self.dump).st_size > 0
+        )
 
     def _stack(self) -> Stack:
-        if os.pread(self.state, TURN, 0) != self._dumped_after:
+        if self._newest_turn() != self._dumped_after:
             os.ftruncate(self.dump, 0)  # what the run wrote down since is newer
         return self.mailbox.stack(os.pread(self.dump, LONGEST_DUMP, 0), os.pread(self.state, PADDED, 0))
 
