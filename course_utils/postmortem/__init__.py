@@ -5,7 +5,7 @@ and makes an `Outcome` of both. Where they disagree, the measurement stands. Not
 """
 
 from course_utils.postmortem.conclusion import conclude
-from course_utils.postmortem.evidence import End, Limits, Measurement, Testimony, Where
+from course_utils.postmortem.evidence import Device, End, Limits, Measurement, Testimony, Where
 from course_utils.postmortem.outcome import Outcome
 
-__all__ = ["End", "Limits", "Measurement", "Outcome", "Testimony", "Where", "conclude"]
+__all__ = ["Device", "End", "Limits", "Measurement", "Outcome", "Testimony", "Where", "conclude"]
