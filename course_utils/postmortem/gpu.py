@@ -58,7 +58,8 @@ def readable(end: End) -> End:
 def explain(end: End) -> dict[str, str]:
     """Return ``allocation``, ``cause`` and ``cause_lab`` of a run whose allocation on the GPU was refused."""
     found = causes.explain(end.text)
-    if found.cause == "activations" and end.frames and (call := PREDICTING.search(end.frames[-1].source)):
+    call = PREDICTING.search(end.frames[-1].source) if end.frames else None
+    if call and found.cause in ("activations", "compiled_step"):
         why = (
             f"`{call[1]}()` sends one batch at a time through the network, and one layer's input and output for that "
             "whole batch did not fit. Nothing is kept for gradients here, so make the batch smaller."
