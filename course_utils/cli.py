@@ -129,12 +129,13 @@ def doctor(as_json: AsJson = False) -> None:
     from course_utils.grading.record import versions
 
     levels = [{"level": level, "why_not": sandbox.unavailable(level)} for level in sandbox.LEVELS]
-    methods = memory.describe()
+    methods, no_gpu = memory.describe(), memory.GpuMeter.probe()
     found = {
         "isolation": sandbox.strongest(),
         "isolation_levels": levels,
         "method": memory.choose(),
         "methods": methods,
+        "gpu": {"available": not no_gpu, "why": no_gpu, "counts": memory.GpuMeter.counts},
         "cpus": len(os.sched_getaffinity(0)),
         "memory_mib": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
         "versions": versions(),
@@ -151,6 +152,10 @@ def doctor(as_json: AsJson = False) -> None:
         if row["available"]:
             print(f"             counts {row['counts']}")
             print(f"             cannot see: {row['cannot_see'] or 'nothing that we know of'}")
+    print(f"GPU memory is {f'not read: {no_gpu}' if no_gpu else 'read by: NVML'}.")
+    if not no_gpu:
+        print(f"             counts {memory.GpuMeter.counts}")
+        print(f"             cannot see: {memory.GpuMeter.cannot_see}")
     print(f"Machine: {found['cpus']} CPUs, {found['memory_mib']:,} MiB of memory.")
     print("Versions: " + ", ".join(f"{name} {version}" for name, version in found["versions"].items()))
 

@@ -2,6 +2,7 @@
 
 import html
 import importlib.util
+import json
 import os
 import re
 import time
@@ -302,6 +303,117 @@ def test_a_pasted_text_finds_its_cause(cause, kind, text):
     assert causes.explain(text.encode()) == found
 
 
+# Texts as programs print them and people paste them, each with its source.
+RECORDED = [json.loads(line) for line in (ROOT / "tests" / "error_texts.jsonl").read_text("utf-8").splitlines()]
+recorded = pytest.mark.parametrize("row", RECORDED, ids=lambda row: f"{row['cause']}-{row['source'][-40:]}")
+
+
+@recorded
+def test_a_recorded_text_finds_its_cause(row):
+    found = causes.explain(row["text"])
+    assert (found.cause, found.kind) == (row["cause"], row["kind"])
+
+
+BEFORE = """\
+2025-02-09 09:37:32.334610: E external/local_xla/xla/stream_executor/cuda/cuda_dnn.cc:9261] Unable to register cuDNN \
+factory: Attempting to register factory for plugin cuDNN when one has already been registered
+W tensorflow/core/platform/default/dso_loader.cc:60] Could not load dynamic library 'libnvinfer.so.7'; dlerror: \
+libnvinfer.so.7: cannot open shared object file: No such file or directory
+I tensorflow/core/platform/cpu_feature_guard.cc:210] This TensorFlow binary is optimized to use CPU instructions
+"""
+
+
+@recorded
+def test_notes_at_the_start_of_a_log_change_nothing(row):
+    if causes.explain(row["text"]).kind != "unknown":
+        assert causes.explain(BEFORE + row["text"]).cause == row["cause"]
+
+
+AFTER = "\nKernelRestarter: restarting kernel (1/5), keep random ports\nThe kernel appears to have died."
+NO_FAILURE = {"no_gpu", "data_ran_out"}  # what a program prints that goes on
+NOT_MEMORY = [text for cause, kind, text in TEXTS if kind == "not_memory" and cause not in NO_FAILURE]
+NOT_MEMORY += [row["text"] for row in RECORDED if row["kind"] == "not_memory" and row["cause"] not in NO_FAILURE]
+
+
+@pytest.mark.parametrize("text", NOT_MEMORY)
+def test_a_restarted_kernel_does_not_make_it_memory(text):
+    """A reason beside the restart counts, and what is not memory stays so."""
+    assert causes.explain(text + AFTER).kind == "not_memory"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "CUDA out of memory. Tried to allocate 4.00 MiB.",
+            "refused is for 4.0 MiB. That is little: the memory was full",
+        ),
+        ("Used 12.34G of 8.00G hbm. Exceeded hbm capacity by 4.34G.", "needed 12,636 MiB and had 8,192 MiB: 4,444 MiB"),
+        (
+            "=>> PBS: job killed: mem 6291456kb exceeded limit 4194304kb",
+            "needed 6,144 MiB and had 4,096 MiB: 2,048 MiB",
+        ),
+        ("Job 7 exceeded memory limit (6291456 > 4194304), being killed", "needed 6,144 MiB and had 4,096 MiB"),
+        ("exceeding memory limits. 8.2 GB of 8 GB physical memory used.", "needed 8,397 MiB and had 8,192 MiB"),
+        (
+            "CUDA out of memory. Tried to allocate 55.57 GiB. GPU 0 has a total capacity of 12.00 GiB of which "
+            "9.02 GiB is free. Of the allocated memory 984.52 MiB is allocated by PyTorch",
+            "more than all the memory there is, 12,288 MiB: no setting makes it fit. 9,236 MiB of 12,288 MiB were free",
+        ),
+        (
+            "CUDA out of memory. Tried to allocate 1.70 GiB. GPU 0 has a total capacity of 6.00 GiB of which 2.00 GiB "
+            "is free. Of the allocated memory 2.93 GiB is allocated by PyTorch",
+            "2,048 MiB were free, but in pieces",
+        ),
+        (
+            "Attempting to reserve 10.51G at the bottom of memory. That was not possible. There are 8.97G free",
+            "refused is for 10,762 MiB. 9,185 MiB were free",
+        ),
+        (
+            "bfc_allocator.cc:1080] Stats: \nLimit:                     10608574464\n"
+            "InUse:                      9643861504",
+            "9,197 MiB of 10,117 MiB were in use",
+        ),
+        ("Out of memory: Killed process 25315 (python3) total-vm:53312244kB, anon-rss:31451456kB", "held 30,714 MiB"),
+        (
+            "Received a label value of 10 which is outside the valid range of [0, 10).",
+            "a label is 10, and the model has 10",
+        ),
+        ("Received message larger than max (52383837 vs. 4194304)", "has 52383837 bytes, and the limit is 4194304"),
+        (
+            "Could not create cudnn handle: CUDNN_STATUS_NOT_INITIALIZED\n"
+            "Memory usage: 14582912000 bytes free, 15835660288 bytes total.",
+            "so memory is not the reason",
+        ),
+    ],
+)
+def test_the_numbers_of_a_text_are_used(text, words):
+    assert words in causes.explain(text).why
+
+
+def test_amounts_of_the_gpu_explain_nothing_about_ram():
+    text = (
+        "Created device /job:localhost/replica:0/task:0/device:GPU:0 with 1024 MB memory: -> device: 0\n"
+        "failed to allocate 6.35G (6814913792 bytes) from device: CUDA_ERROR_OUT_OF_MEMORY\n"
+        "MemoryError: Unable to allocate 2.00 GiB for an array with shape (262144, 1024) and data type float64"
+    )
+    found = causes.explain(text)
+    assert (found.cause, found.kind) == ("numpy_allocation", "host_ram")
+    assert "2,048 MiB" in found.why and "6,502" not in found.why and "1,024" not in found.why
+
+
+def test_the_innermost_line_of_ones_own_code_tells():
+    traceback = """\
+Traceback (most recent call last):
+  File "train.py", line 9, in <module>
+    model.fit(x, keras.utils.to_categorical(y))
+  File "/usr/lib/python3/dist-packages/keras/utils/numerical_utils.py", line 27, in to_categorical
+    categorical = np.array(np.zeros((n, classes)))
+MemoryError
+"""
+    assert causes.explain(traceback).cause == "one_hot_labels"
+
+
 SEEN = [(cause.cause, message) for cause in causes.explanations() for message in causes.seen(cause.cause)]
 
 
@@ -344,7 +456,7 @@ def test_every_link_to_an_entry_of_the_page_has_its_entry(pages):
 
 
 def test_every_cause_is_shown_by_a_text_or_by_a_line_of_code():
-    shown = {cause for cause, _, _ in TEXTS} | {cause for cause, _ in CODE}
+    shown = {cause for cause, _, _ in TEXTS} | {cause for cause, _ in CODE} | {row["cause"] for row in RECORDED}
     assert shown >= {cause.cause for cause in causes.explanations()} - {"open_figures"}
     assert causes.explain("RuntimeWarning: More than 20 figures have been opened.").cause == "open_figures"
 

@@ -40,6 +40,7 @@ FIELDS: dict[str, Any] = {
     "reasons": anything,
     "exit_code": anything,
     "gpu_peak_mib": anything,
+    "gpu_in_use_mib": anything,
     "values": any_of.dictionaries(any_of.text(max_size=5), anything) | anything,
     "png": any_of.sampled_from(["iVBORw0KGgo=", "%%%", "é"]) | anything,
     "question": anything,
@@ -70,7 +71,7 @@ measurements = any_of.builds(
     limits=any_of.just(LIMITS),
     interval_ms=any_of.just(5.0),
     baseline_mib=any_of.just(100.0),
-    killed_for=any_of.sampled_from(["", "", "memory", "time", "tasks", "message", "kernel"]),
+    killed_for=any_of.sampled_from(["", "", "memory", "gpu", "time", "tasks", "message", "kernel"]),
     exit_code=any_of.none() | any_of.integers(-100, 255),
     killed_by_kernel=any_of.booleans(),
     too_many_tasks=any_of.booleans(),
@@ -141,6 +142,7 @@ def test_what_the_owner_saw_stands_whatever_the_run_says() -> None:
     assert heard(lie, exit_code=0, killed_by_kernel=True).status == "out_of_memory"
     assert heard(lie, exit_code=0, killed_for="time").status == "timed_out"
     assert heard(lie, exit_code=0, too_many_tasks=True).status == "died"
+    assert heard(lie, exit_code=0, killed_for="gpu").status == "out_of_gpu_memory"
 
 
 FLOODS = {

@@ -45,6 +45,7 @@ class Figure:
     budget_mib: float | None = None
     cap_mib: float | None = None
     predicted_mib: float | None = None
+    axis: str = "MiB above baseline"
     width: int = 420
     height: int = 210
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from course_utils import labs
-from course_utils.cards import curve
+from course_utils.cards import curve, device
 from course_utils.cards import document as card
 from course_utils.sandbox import Outcome, Where
 from course_utils.units import mib, number, seconds
@@ -64,15 +64,15 @@ def outcome_card(
     blocks += code_line(outcome.where, label)
     blocks += [card.Code(outcome.traceback.rstrip())] if outcome.traceback else []
     peak = f"{mib(outcome.peak_mib)} of {mib(outcome.budget_mib)}, {seconds(outcome.seconds)}"
-    gpu_peak = "" if outcome.gpu_peak_mib is None else mib(outcome.gpu_peak_mib)
+    of_machine = "Peak of the machine's memory" if device.is_the_matter(outcome) else "Peak"
     reported = "\n".join(f"{title(name)}: {number(value)}" for name, value in shown(outcome.values).items())
     link = lab_link(outcome.cause_lab) if outcome.cause_lab else None
     facts = [
-        card.Fact("Peak", peak, card.Bar(outcome.peak_mib, outcome.budget_mib, f"Peak {peak}")),
+        card.Fact(of_machine, peak, card.Bar(outcome.peak_mib, outcome.budget_mib, f"{of_machine} {peak}")),
         card.Fact("Ran before it", _ran_before(ran_before)),
         card.Fact("Your prediction", compare_prediction(predicted_mib, outcome)),
         card.Fact("It asked for", outcome.allocation),
-        card.Fact("GPU peak", gpu_peak),
+        *device.facts(outcome),
         card.Fact("Reported", reported),
         card.Fact("Likely cause", outcome.cause, link=link),
     ]
@@ -82,13 +82,17 @@ def outcome_card(
         beside.append(card.Table(("Name", "What it is", "Memory"), rows, 2, "Largest objects alive shortly before"))
     method = (
         f"Counted above a baseline of {mib(outcome.baseline_mib)} by {outcome.method} "
-        f"every {number(outcome.interval_ms)} ms; isolation: {outcome.isolation}."
+        f"every {number(outcome.interval_ms)} ms; isolation: {outcome.isolation}.{device.method(outcome)}"
     )
-    run = card.Series(label, outcome.trace, result.ending)
+    if device.is_the_matter(outcome):
+        figure = device.figure(outcome, label, result.ending)
+    else:
+        run = card.Series(label, outcome.trace, result.ending)
+        figure = one_run(run, outcome.budget_mib, outcome.cap_mib, predicted_mib)
     return card.Document(
         [
             *blocks,
-            card.Columns(one_run(run, outcome.budget_mib, outcome.cap_mib, predicted_mib), beside),
+            card.Columns(figure, beside),
             card.Paragraph(foot=True, text=method),
         ],
         result.tone,
@@ -126,10 +130,13 @@ def comparison_card(outcomes: Mapping[str, Outcome], alt: str = "") -> card.Docu
     return card.Document([card.Figure(runs, alt, budget, width=520, height=240), card.Table(header, rows, 2)])
 
 
-def status_card(elapsed: float, amount: float, peak: float, budget_mib: float, doing: str = "Running") -> card.Document:
-    """The line that shows memory against the budget while a run goes on."""
+def status_card(
+    elapsed: float, amount: float, peak: float, budget_mib: float, doing: str = "Running", note: str = ""
+) -> card.Document:
+    """The line that shows memory against the budget while a run goes on; ``note`` stands below it."""
     words = f"{doing}, {seconds(elapsed)}: {mib(amount)} of {mib(budget_mib)}, peak {mib(peak)}"
-    return card.Document([card.Paragraph(words, card.Bar(amount, budget_mib, words, mark=peak))])
+    status = card.Paragraph(words, card.Bar(amount, budget_mib, words, mark=peak))
+    return card.Document([status, *([card.Paragraph(note, foot=True)] if note else [])])
 
 
 def notice_card(symbol: str, word: str, sentences: Sequence[str], tone: str = "warn") -> card.Document:

@@ -1,7 +1,8 @@
 """How memory is read: the kernel's cgroup counters where they are writable, else the process tree in ``/proc``.
 
 What counts is anonymous + shared memory + swap of a whole process tree: what the kernel cannot take back. Page cache
-and mapped files do not count. Every method answers the same small interface, `Meter`.
+and mapped files do not count. A GPU has a memory of its own, which the driver counts. Every method answers the same
+small interface, `Meter`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 
 from course_utils.memory.cgroup import CgroupV1, CgroupV2
+from course_utils.memory.gpu import GpuMeter
 from course_utils.memory.meter import MIB, Meter, MeterUnavailable, Sample, kill_all
 from course_utils.memory.procfs import ProcfsMeter, anonymous_mib, processor_seconds
 
@@ -17,6 +19,7 @@ METHODS: dict[str, type[Meter]] = {"cgroup v2": CgroupV2, "cgroup v1": CgroupV1,
 __all__ = [
     "METHODS",
     "MIB",
+    "GpuMeter",
     "Meter",
     "MeterUnavailable",
     "Sample",

@@ -25,8 +25,8 @@ class Live:
     printed, so it gets the output and then the card.
     """
 
-    def __init__(self, shell: Any, budget_mib: float, doing: str = "Running") -> None:
-        self.budget_mib, self.doing = budget_mib, doing
+    def __init__(self, shell: Any, budget_mib: float, doing: str = "Running", note: str = "") -> None:
+        self.budget_mib, self.doing, self.note = budget_mib, doing, note
         self.peak, self.shown_at = 0.0, 0.0
         self.shown = {"stdout": 0, "stderr": 0}
         self.handle = None
@@ -58,7 +58,7 @@ class Live:
         if self.handle is None or now - self.shown_at < UPDATE_SECONDS:
             return
         self.shown_at = now
-        card = status_card(seconds, amount, self.peak, self.budget_mib, self.doing)
+        card = status_card(seconds, amount, self.peak, self.budget_mib, self.doing, self.note)
         self.handle.update(cards.bundle(card), raw=True)
 
     def figure(self, png: bytes) -> None:

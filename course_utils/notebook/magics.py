@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from course_utils import labs, sandbox, units
+from course_utils.cards import device
 from course_utils.cards.graded import progress_card, verdict_card
 from course_utils.cards.runs import RESULTS, THIS_CELL, notice_card, outcome_card
 
@@ -116,7 +117,7 @@ class CourseMagics(Magics):
         source = "\n" * self._lines_before(cell) + cell
         name = arguments.name or arguments.into or ""
         before = CELLS.add(name, source, " ".join(arguments.after))
-        live = Live(self.shell, arguments.budget)
+        live = Live(self.shell, arguments.budget, note=device.WAITS if arguments.gpu_budget else "")
         with watched(live):
             outcome = sandbox.run(
                 [(THIS_CELL, source)],

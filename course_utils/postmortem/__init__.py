@@ -5,10 +5,11 @@ and makes an `Outcome` of both. Where they disagree, the measurement stands. Not
 """
 
 from course_utils.postmortem.conclusion import conclude
-from course_utils.postmortem.evidence import End, Frame, Limits, Measurement, Sighting, Stack, Testimony, Where
+from course_utils.postmortem.evidence import Device, End, Frame, Limits, Measurement, Sighting, Stack, Testimony, Where
 from course_utils.postmortem.outcome import Outcome
 
 __all__ = [
+    "Device",
     "End",
     "Frame",
     "Limits",

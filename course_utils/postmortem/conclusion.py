@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from course_utils import causes, units
-from course_utils.postmortem import phases, texts
+from course_utils.postmortem import gpu, phases, texts
 from course_utils.postmortem.evidence import End, Limits, Measurement, Testimony
 from course_utils.postmortem.growth import charge
 from course_utils.postmortem.outcome import Outcome
@@ -41,7 +41,8 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
     if status != "finished":
         where = end.frames[-1] if end and end.frames else testimony.last_line
         text = end.text if end else testimony.stderr if not killed else ""
-        finding |= {"where": where, "blame": where, "traceback": _traceback(end) if end else ""}
+        shown = gpu.readable(end) if end and status == "out_of_gpu_memory" else end
+        finding |= {"where": where, "blame": where, "traceback": _traceback(shown) if shown else ""}
         if status == "out_of_memory":
             finding["allocation"] = causes.allocation(text)
             case = Case(
@@ -54,7 +55,9 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
                 ledger=testimony.live,
             )
             finding |= vars(judge(case))
-        elif status in ("out_of_gpu_memory", "raised", "died"):
+        elif status == "out_of_gpu_memory":
+            finding |= gpu.explain(end) if end else gpu.outside_tensorflow()
+        elif status in ("raised", "died"):
             finding["allocation"] = causes.allocation(text)
             finding |= texts.explain(status, text, where.source if where else "")
     return Outcome(
@@ -73,6 +76,8 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
         signal=-left if status == "died" and testimony.end is None and left is not None and left < 0 else None,
         exit_code=exit_code,
         gpu_peak_mib=testimony.end.gpu_peak_mib if testimony.end else None,
+        gpu_in_use_mib=testimony.end.gpu_in_use_mib if testimony.end else None,
+        device=measurement.device,
         **finding,
     )
 
@@ -80,12 +85,16 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
 def _killed(measurement: Measurement) -> Finding | None:
     """What the owner saw and did itself, which stands whatever the run said; None if it only watched."""
     reason = measurement.killed_for
-    if measurement.too_many_tasks and reason != "memory":
+    if reason == "tasks" or (measurement.too_many_tasks and reason != "memory"):
         return "died", "It started more processes or threads than a sandbox allows, and was killed."
-    if reason == "memory" or measurement.killed_by_kernel:
+    if reason in ("memory", "kernel") or measurement.killed_by_kernel:
         over = f"It needed more than {units.mib(measurement.limits.cap_mib)} above its baseline and was killed"
         by = "" if reason == "memory" else " by the kernel"
         return "out_of_memory", f"{over}{by} after {units.seconds(measurement.seconds)}."
+    if reason == "gpu":
+        held = f"It held {units.mib(measurement.device.peak_mib if measurement.device else None)} on the GPU"
+        over = f"more than its budget of {units.mib(measurement.limits.gpu_budget_mib)} and the code of libraries take"
+        return "out_of_gpu_memory", f"{held}, {over}, and was killed after {units.seconds(measurement.seconds)}."
     if reason == "time":
         return "timed_out", f"It was still running at its time limit of {units.seconds(measurement.limits.time_limit)}."
     if reason == "message":
@@ -100,8 +109,8 @@ def _ended(end: End, measurement: Measurement) -> Finding:
     if end.status == "died":
         return "died", f"It left by itself, with exit code {end.exit_code}: sys.exit() or exit()."
     kind, text = end.kinds[0], first_line(end.text)
-    if texts.is_gpu_memory(end.kinds, end.text):
-        return "out_of_gpu_memory", f"The GPU ran out of memory: {kind}: {text}"
+    if gpu.is_memory(end.kinds, end.text, measurement.limits):
+        return "out_of_gpu_memory", f"The GPU ran out of memory: {gpu.sentence(end.text) or f'{kind}: {text}'}"
     if "MemoryError" in end.kinds or "ResourceExhaustedError" in end.kinds:
         return "out_of_memory", f"An allocation was refused: {kind}{f': {text}' if text else '.'}"
     return "raised", f"{kind}: {text}" if text else kind

@@ -48,6 +48,19 @@ class Limits:
     time_limit: float
     isolation: str
     method: str
+    gpu_budget_mib: float | None = None
+    """Memory of the device that TensorFlow may use; None where the run sees no GPU."""
+
+
+@dataclass
+class Device:
+    """What the driver counts for a run on the GPU, read from outside; above the context from before its code began."""
+
+    context_mib: float = 0.0
+    peak_mib: float = 0.0
+    trace: list[tuple[float, float]] = field(default_factory=list)
+    unread: str = ""
+    """Why nothing was read, in a sentence; "" if it was."""
 
 
 @dataclass
@@ -63,12 +76,14 @@ class Measurement:
     sightings: list[Sighting] = field(default_factory=list)
     """The memory is the owner's reading, the stack what the run said when it was asked."""
     killed_for: str = ""
-    """Why the owner killed it: "memory", "time", "tasks", "kernel" (which killed a part of the run), "message" (the run
-    broke its channel), or "" if the owner did not kill it."""
+    """Why the owner killed it: "memory", "gpu" (its memory), "time", "tasks", "kernel" (which killed a part of the
+    run), "message" (the run broke its channel), or "" if the owner did not kill it."""
     exit_code: int | None = None
     """Minus the signal's number where a signal ended the run; None where no one knows."""
     killed_by_kernel: bool = False
     too_many_tasks: bool = False
+    device: Device | None = None
+    """None for a run without a GPU budget."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,8 @@ class End:
     reasons: tuple[str, ...] = ()
     exit_code: int = 1
     gpu_peak_mib: float | None = None
+    """By TensorFlow's allocator on the GPU, as is the next."""
+    gpu_in_use_mib: float | None = None
 
 
 @dataclass

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from course_utils import units
-from course_utils.postmortem.evidence import Limits, Where
+from course_utils.postmortem import gpu
+from course_utils.postmortem.evidence import Device, Limits, Where
 from course_utils.postmortem.growth import Growth
 from course_utils.postmortem.phases import Phase
 
@@ -46,6 +47,10 @@ class Outcome(Limits):
     signal: int | None = None
     exit_code: int | None = None
     gpu_peak_mib: float | None = None
+    """By TensorFlow's own count, as is the next: the run says so itself."""
+    gpu_in_use_mib: float | None = None
+    device: Device | None = None
+    """The driver's count; None for a run without a GPU budget."""
 
     def post_mortem(self) -> str:
         """Return the explanation as plain text, one fact a line."""
@@ -56,6 +61,8 @@ class Outcome(Limits):
             lines.append(f"The memory came at: {self.blame}")
         if self.allocation:
             lines.append(f"It asked for: {self.allocation}")
+        if on_gpu := gpu.account(self.gpu_budget_mib, self.gpu_in_use_mib, self.device):
+            lines.append(f"On the GPU: {on_gpu}")
         if grown := self.growth[:3]:
             lines.append("Where the memory came:")
             lines += [f"  {units.mib(one.mib)}, {one.phase}: {one.where or 'not known'}" for one in grown]

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from course_utils import causes
 
 UNKNOWN_NAME = re.compile(r"name '(\w+)' is not defined")
-
-
-def is_gpu_memory(kinds: Sequence[str], text: str) -> bool:
-    """Whether an exception says that a GPU, and not the host, ran out of memory."""
-    if "Dst tensor is not initialized" in text:
-        return True
-    if not {"ResourceExhaustedError", "InternalError", "XlaRuntimeError"} & set(kinds):
-        return False
-    return bool(re.search(r"device:GPU|GPU_\d|CUDA_ERROR_OUT_OF_MEMORY|cuda_malloc", text)) and bool(
-        re.search(r"OOM|out of memory|OUT_OF_MEMORY|exhausted", text, re.IGNORECASE)
-    )
 
 
 def explain(status: str, text: str, source: str) -> dict[str, str]:

@@ -32,19 +32,22 @@ zygote serves one run after another: that guards against accidents, not against 
 
 Measuring. The owner alone measures, through a meter of `course_utils.memory`: the kernel's counters for a control
 group, or the whole process tree in ``/proc``. The baseline is the child's memory before the code begins. The child's
-own figures (the objects alive, the GPU allocator's peak) only explain, and never decide.
+own figures (the objects alive, the GPU allocator's peak) only explain, and never decide. On a GPU the driver counts for
+each process what it holds (`course_utils.memory.gpu`), above the context that the child made before the code began.
 
 A run, in order:
   1. `run` checks everything, assigns the processors, and makes an `Order`.
   2. `watch` opens the meter and the descriptors, takes a zygote, and sends the order to the child that is ready. The
      child tells the zygote that it took the order, and the zygote tells the owner. If no one confirms, the zygote had
      died, and another one gets the order: the code has not begun.
-  3. The child sets its limits, its streams and its processors, and sends ``hello``. With that message the kernel
-     itself tells the owner the child's process number. The child waits.
-  4. The owner reads the baseline, attaches the meter, starts the clock and sends ``go``. The code begins.
+  3. The child sets its limits, its streams and its processors, opens the GPU if there is a budget for it, and sends
+     ``hello``. With that message the kernel itself tells the owner the child's process number. The child waits.
+  4. The owner reads the baseline and the context, attaches the meters, starts the clock and sends ``go``. The code
+     begins.
   5. Every few milliseconds the owner reads what has come and takes a sample. It kills the run at its cap, at its time
-     limit, when it has too many processes, when the kernel has killed a part of it, or when it breaks its channel.
-     Close to the cap it asks for the line often.
+     limit, when it holds more of a GPU than its budget and the code of libraries take, when it has too many processes,
+     when the kernel has killed a part of it, or when it breaks its channel. Close to the cap it asks for the line
+     often.
   6. The code ends with a message ``end``, or its process ends without one. In every case the owner now kills what is
      left of the run, and the zygote reaps it and reports the child's exit code. Under ``bwrap`` and ``user`` the owner
      then closes the zygote too; an owner that is root kills every process that is left of the run's user.

@@ -26,13 +26,14 @@ import types
 import warnings
 from typing import Any, NoReturn
 
-from course_utils.sandbox import framing, inside, snapshot
+from course_utils.sandbox import device, framing, inside, snapshot
 from course_utils.sandbox.order import Order
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MADV_POPULATE_WRITE = 23
 FILE_SIZE_LIMIT = 4 * 1024**3
 OPEN_FILES_LIMIT = 4096
+LONGEST_TEXT = 19_000
 EPILOGUE = "<grader>"
 
 
@@ -111,9 +112,6 @@ def prepare(order: Order, dump: int) -> None:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, value))
     os.environ["TMPDIR"] = tempfile.tempdir = order.directory
-    if order.gpu_budget_mib is None:
-        # A context on a GPU costs gigabytes of host memory: without a GPU budget the device stays out of sight.
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.sched_setaffinity(0, order.processors)
     os.nice(5)  # the watcher must be scheduled first, also when the code starts hundreds of processes
     os.chdir(order.directory)
@@ -126,8 +124,7 @@ def prepare(order: Order, dump: int) -> None:
     builtins.input = refuse_input
     warnings.formatwarning = warning_line
     sys.path.insert(0, order.directory)
-    if order.gpu_budget_mib is not None:
-        limit_gpu(order.gpu_budget_mib)
+    device.open_device(order.gpu_budget_mib)
 
 
 def warning_line(message: object, category: type[Warning], path: str, line: int, text: str | None = None) -> str:
@@ -140,24 +137,6 @@ def refuse_input(prompt: object = "") -> str:
     raise RuntimeError(
         "input() cannot be used in a sandboxed cell, where no one can answer: put the value in the code."
     )
-
-
-def limit_gpu(budget_mib: float) -> None:
-    """Cut the first GPU to the budget before any op runs. Does nothing without a GPU. (Not run on a GPU yet.)"""
-    import tensorflow as tf
-
-    for device in tf.config.list_physical_devices("GPU")[:1]:
-        limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(budget_mib))
-        tf.config.set_logical_device_configuration(device, [limit])
-
-
-def gpu_peak_mib() -> float | None:
-    """Return the allocator's own peak on the first GPU, or None where there is none. (Not run on a GPU yet.)"""
-    import tensorflow as tf
-
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "-1" or not tf.config.list_logical_devices("GPU"):
-        return None
-    return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1024**2
 
 
 def execute(order: Order, names: set[str]) -> dict[str, Any]:
@@ -176,14 +155,14 @@ def execute(order: Order, names: set[str]) -> dict[str, Any]:
         if order.epilogue:
             run_cell(EPILOGUE, order.epilogue, module.__dict__)
         figures("show")
-        return {"status": "finished", "gpu_peak_mib": gpu_peak_mib()}
+        return {"status": "finished", **device.allocator_figures()}
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         return {"status": "died", "exit_code": code, **describe(leaving, names)}
     except BaseException as error:
         with contextlib.suppress(Exception):  # figures drawn before the error are shown, as in a notebook
             figures("show")
-        return {"status": "raised", **describe(error, names)}
+        return {"status": "raised", **device.allocator_figures(), **describe(error, names)}
 
 
 def figures(action: str, *arguments: str) -> None:
@@ -216,6 +195,11 @@ def text_of(error: BaseException) -> str:
         return ANSI.sub("", str(error))
     except BaseException:
         return "(the exception has no text: its own __str__ fails)"
+
+
+def shortened(text: str) -> str:
+    """Return the beginning and the end of a text: what a GPU's error is about stands at its end."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT // 2]}\n[...]\n{text[-LONGEST_TEXT // 2 :]}"
 
 
 def own_frames(error: BaseException, names: set[str]) -> list[traceback.FrameSummary]:
@@ -251,7 +235,7 @@ def describe(error: BaseException, names: set[str]) -> dict[str, Any]:
         frames = [traceback.FrameSummary(error.filename, error.lineno or 1, "<module>", line=error.text or "")]
     return {
         "kinds": [kind.__name__ for kind in type(error).__mro__],
-        "text": text_of(error)[:20000],
+        "text": shortened(text_of(error)),
         "reasons": reasons(error, names),
         "frames": [[frame.filename, frame.lineno, frame.name, frame.line or ""] for frame in frames[-20:]],
     }

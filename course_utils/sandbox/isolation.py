@@ -52,6 +52,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from course_utils.files import cache_folder, scratch
+from course_utils.sandbox import cuda
 from course_utils.sandbox.claims import claim
 
 LEVELS = ("bwrap", "user", "process")
@@ -72,7 +73,13 @@ SANDBOX_ENVIRONMENT = {
     "OMP_NUM_THREADS": "2",
     "OPENBLAS_NUM_THREADS": "2",
 }
-PASSED_ON = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "COURSE_UTILS_CACHE", "PYTHONPATH")
+PASSED_ON = (
+    "CUDA_VISIBLE_DEVICES",
+    "LD_LIBRARY_PATH",
+    "TF_FORCE_GPU_ALLOW_GROWTH",  # which Colab sets
+    "COURSE_UTILS_CACHE",
+    "PYTHONPATH",
+)
 
 
 class IsolationUnavailable(Exception):
@@ -105,11 +112,13 @@ def font_cache() -> Path:
 
 
 @contextlib.contextmanager
-def confined(level: str, directory: Path, readable: Sequence[Path] = ()) -> Iterator[tuple[list[str], dict[str, str]]]:
+def confined(
+    level: str, directory: Path, readable: Sequence[Path] = (), gpu: bool = False
+) -> Iterator[tuple[list[str], dict[str, str]]]:
     """Prepare one zygote's place at a level: yield what its command begins with, and its environment.
 
-    The zygote can read the folders ``readable`` and write to ``directory``. At the end of the block every process that
-    the place has left is killed, and its home is removed. Raises OSError.
+    The zygote can read the folders ``readable`` and write to ``directory``; with ``gpu`` it can use CUDA. At the end of
+    the block every process that the place has left is killed, and its home is removed. Raises OSError.
     """
     if level == "process":
         yield [], environment(None)
@@ -118,14 +127,15 @@ def confined(level: str, directory: Path, readable: Sequence[Path] = ()) -> Iter
         home = stack.enter_context(scratch("home-"))
         if font_cache().is_dir():  # a copy, since a run may write to its own
             shutil.copytree(font_cache(), home / "matplotlib")
-        command = bwrap_command(directory, home, readable) if level == "bwrap" else []
+        libraries = cuda.folders() if gpu else []
+        command = bwrap_command(directory, home, readable, libraries, gpu) if level == "bwrap" else []
         if os.geteuid() == 0:
             uid, held = unused_uid()
             stack.enter_context(held)
             stack.callback(kill_user, uid)
             for path in (directory, home, *home.rglob("*")):
                 os.chown(path, uid, uid, follow_symlinks=False)
-            command = unprivileged_command(uid, level, directory, home, readable) + command
+            command = unprivileged_command(uid, level, directory, home, [*readable, *libraries]) + command
         yield command, environment(home)
 
 
@@ -207,7 +217,9 @@ def handwriting() -> set[Path]:
     return {path.resolve() for path in copies if path.exists()}
 
 
-def bwrap_command(directory: Path, home: Path, readable: Sequence[Path]) -> list[str]:
+def bwrap_command(
+    directory: Path, home: Path, readable: Sequence[Path], libraries: Sequence[Path] = (), gpu: bool = False
+) -> list[str]:
     """Return the bubblewrap command line that puts a zygote into a sandbox. No folder in memory is without a limit."""
     package = package_folder()
     command = ["bwrap", "--unshare-all", "--uid", str(NOBODY), "--gid", str(NOBODY), "--die-with-parent"]
@@ -225,12 +237,18 @@ def bwrap_command(directory: Path, home: Path, readable: Sequence[Path]) -> list
             command += ["--ro-bind", str(path), str(path)]
     for name in ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/mime.types"):
         command += ["--ro-bind-try", name, name]
-    for device in sorted(Path("/dev").glob("nvidia*")):
+    for device in cuda.devices() if gpu else ():
         command += ["--dev-bind-try", str(device), str(device)]
+    if gpu:  # where /usr/local/cuda leads by a link
+        command += ["--ro-bind-try", "/etc/alternatives", "/etc/alternatives"]
     for memory_folder in ("/dev/shm", "/tmp"):
         command += ["--size", str(TEMPORARY_BYTES), "--tmpfs", memory_folder]
-    for folder in interpreter_folders():
+    shown = interpreter_folders()
+    for folder in shown:
         command += ["--ro-bind", str(folder), str(folder)]
+    for folder in libraries:
+        if not any(folder.is_relative_to(other) for other in (*shown, Path("/usr"), Path("/lib"), Path("/lib64"))):
+            command += ["--ro-bind", str(folder), str(folder)]
     # A link and not a second mount, in which the files that are hidden below would be in sight.
     if (prefix := os.path.realpath(sys.prefix)) != sys.prefix:
         command += ["--symlink", prefix, sys.prefix]

@@ -26,9 +26,12 @@ class ZygoteLost(Exception):
 
 
 class Zygote:
-    """A zygote process. Where its level closes other files, it can read ``readable`` and write to ``directory``."""
+    """A zygote process. Where its level closes other files, it can read ``readable`` and write to ``directory``,
+    and use a GPU only with ``gpu``."""
 
-    def __init__(self, level: str, directory: Path = Path("/"), readable: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, level: str, directory: Path = Path("/"), readable: Sequence[Path] = (), gpu: bool = False
+    ) -> None:
         self.level = level
         self.owner = os.getpid()
         self._lines = b""
@@ -39,7 +42,7 @@ class Zygote:
             undo.callback(self._place.close)
             # A file and not a pipe: nobody reads it while the zygote lives.
             self._complaints = self._place.enter_context(tempfile.TemporaryFile())
-            command, variables = self._place.enter_context(isolation.confined(level, directory, readable))
+            command, variables = self._place.enter_context(isolation.confined(level, directory, readable, gpu))
             self._process = subprocess.Popen(
                 [*command, *isolation.PYTHON, "-m", "course_utils.sandbox.zygote", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -129,7 +132,7 @@ def start() -> None:
             _idle.append(Zygote("process"))
 
 
-def take(level: str, directory: Path, readable: Sequence[Path]) -> Zygote:
+def take(level: str, directory: Path, readable: Sequence[Path], gpu: bool = False) -> Zygote:
     """Return a zygote that no one else uses. A submission never shares one with another submission."""
     if level == "process":
         with _idle_lock:
@@ -139,7 +142,7 @@ def take(level: str, directory: Path, readable: Sequence[Path]) -> Zygote:
                     return zygote
                 zygote.close()
         return Zygote("process")
-    return Zygote(level, directory, readable)
+    return Zygote(level, directory, readable, gpu)
 
 
 def give_back(zygote: Zygote) -> None:

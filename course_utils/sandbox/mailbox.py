@@ -13,6 +13,7 @@ from typing import Any
 from course_utils.postmortem import End, Frame, Stack, Testimony, Where
 from course_utils.sandbox.framing import Reader
 from course_utils.sandbox.listener import Listener
+from course_utils.sandbox.noise import NoiseFilter
 
 KEPT_AT_EACH_END = 64 * 1024
 MOST_FIGURES = 24
@@ -57,15 +58,17 @@ class Mailbox:
         self._sources = {name: source.split("\n") for name, source in cells}
         self.listener = listener
         self._output = {"stdout": BoundedText(), "stderr": BoundedText()}
+        self._noise = NoiseFilter()
 
     def take_output(self, stream: str, data: bytes) -> None:
         """Take bytes that the run wrote to "stdout" or "stderr"."""
-        if shown := self._output[stream].add(data):
+        if shown := self._output[stream].add(self._noise.feed(data) if stream == "stderr" else data):
             self.listener.output(stream, shown)
 
     def close(self, dump: bytes, state: bytes) -> Testimony:
         """Take what a run that is over has left in its two files; return all that it said."""
         said = self.testimony
+        self._output["stderr"].add(self._noise.rest())
         said.stdout, said.stderr = str(self._output["stdout"]), str(self._output["stderr"])
         self._take_state(state)
         dumped = (frame.where for frame in self._stack(_dumped(dump)))
@@ -149,6 +152,7 @@ class Mailbox:
             reasons=tuple(_text(reason, 2000) for reason in _list(message.get("reasons"), 5)),
             exit_code=code if isinstance(code, int) and abs(code) < 2**31 else 1,
             gpu_peak_mib=_amount(message.get("gpu_peak_mib")),
+            gpu_in_use_mib=_amount(message.get("gpu_in_use_mib")),
         )
 
 

@@ -22,7 +22,6 @@ class Order(Limits):
     quiet: int = 0
     epilogue: str = ""
     readable: tuple[str, ...] = ()
-    gpu_budget_mib: float | None = None
     processors: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from typing import IO
 from course_utils import memory
 from course_utils.postmortem import Measurement, Testimony
 from course_utils.sandbox import framing, launch
+from course_utils.sandbox.device import DeviceWatch
 from course_utils.sandbox.inquiry import Inquiry
 from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.mailbox import Mailbox
@@ -50,7 +51,8 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
         dump = cleanup.enter_context(tempfile.TemporaryFile("a+b", buffering=0))
         state = cleanup.enter_context(tempfile.TemporaryFile("w+b", buffering=0))
         handed = [*(write_end for _, write_end in pipes.values()), theirs.fileno(), dump.fileno(), state.fileno()]
-        zygote = launch.take(order.isolation, Path(order.directory), [Path(path) for path in order.readable])
+        readable, gpu = [Path(path) for path in order.readable], order.gpu_budget_mib is not None
+        zygote = launch.take(order.isolation, Path(order.directory), readable, gpu)
         try:
             try:
                 zygote.send(dataclasses.asdict(order), handed)
@@ -64,10 +66,12 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             raise
         try:
             measurement = Measurement(order, meter.interval * 1000, memory.anonymous_mib(pid))
+            device = None if order.gpu_budget_mib is None else DeviceWatch(order.gpu_budget_mib, pid)
+            measurement.device = device and device.measured
             meter.attach(pid)
             ended = os.pidfd_open(pid)  # without it, processes that the child leaves could pretend that it goes on
             cleanup.callback(os.close, ended)
-            Watcher(measurement, meter, mailbox, pid, dump, state).follow(channel, streams, ended)
+            Watcher(measurement, meter, device, mailbox, pid, dump, state).follow(channel, streams, ended)
         finally:
             # Also on an interrupt: nothing of the run is left when this returns.
             meter.kill()
@@ -108,12 +112,13 @@ class Watcher:
         self,
         measured: Measurement,
         meter: memory.Meter,
+        device: DeviceWatch | None,
         mailbox: Mailbox,
         pid: int,
         dump: IO[bytes],
         state: IO[bytes],
     ) -> None:
-        self.measured, self.meter, self.mailbox, self.pid = measured, meter, mailbox, pid
+        self.measured, self.meter, self.device, self.mailbox, self.pid = measured, meter, device, mailbox, pid
         step_mib = SIGHTING_SHARE * measured.limits.cap_mib
         self.inquiry = Inquiry(pid, dump.fileno(), state.fileno(), mailbox, step_mib)
         self._sampled_at = -1.0
@@ -163,6 +168,8 @@ class Watcher:
         """Read the memory once, and note what is new about it."""
         sample, measured = self.meter.sample(), self.measured
         seconds = measured.seconds = time.monotonic() - self._started
+        if self.device:
+            self.device.look(seconds, at_once=self.mailbox.testimony.end is not None)
         new_peak = sample.peak_mib > measured.peak_mib
         measured.peak_mib = max(measured.peak_mib, sample.peak_mib)
         if not measured.trace or new_peak or seconds - measured.trace[-1][0] >= TRACE_PAUSE:
@@ -180,6 +187,8 @@ class Watcher:
         cap, now, seconds = self.measured.limits.cap_mib, sample.now_mib, self.measured.seconds
         if sample.peak_mib >= cap:
             return "memory"
+        if self.device and self.device.over:
+            return "gpu"
         if seconds >= self.measured.limits.time_limit:
             self.inquiry.ask(near_cap=True)
             time.sleep(DUMP_PAUSE)
