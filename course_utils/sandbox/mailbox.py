@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from course_utils.postmortem import End, Frame, Stack, Testimony, Where
+from course_utils.sandbox import slots
 from course_utils.sandbox.framing import Reader
 from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.noise import NoiseFilter
@@ -23,6 +24,22 @@ FRAME = re.compile(r'^  File "(?P<file>.{1,300})", line (?P<line>\d{1,9}) in (?P
 PACKAGES = re.compile(r"^.{0,250}/(?:site-packages|dist-packages|python3\.\d{1,3})/")
 DEEPEST = 120  # faulthandler prints 100 frames
 OWN_PACKAGE = "course_utils/sandbox/"
+MOST_ENTRIES = 14
+MOST_PARTS = 20
+DEEPEST_RECORD = 5
+LARGEST_NUMBER = 1e15
+LIVE_KINDS = {"array", "tensor", "list"}
+KINDS = {
+    "array", "tensor", "object", "list", "weights", "optimizer", "accumulator", "pipeline", "dataframe", "figures",
+    "functions",
+}  # fmt: skip
+# What an entry has besides, by its kind, and of which types.
+NUMBER, WHOLE, LOGICAL, TEXT, ROW = (int, float), (int,), (bool,), (str,), (list,)
+DETAILS = {
+    "dtype": TEXT, "shape": ROW, "zeros": NUMBER, "one_hot": LOGICAL, "count": WHOLE, "grows": LOGICAL, "models": WHOLE,
+    "parameters": WHOLE, "largest": ROW, "holders": ROW, "slots": WHOLE, "optimizers": WHOLE, "op": TEXT,
+    "element_mib": NUMBER, "full": LOGICAL, "rows": WHOLE, "columns": WHOLE, "traces": WHOLE,
+}  # fmt: skip
 
 
 class BoundedText:
@@ -105,14 +122,16 @@ class Mailbox:
         return tuple(found)
 
     def _take_state(self, data: bytes) -> None:
-        """Read the current line and the largest live objects, as the child last wrote them down."""
-        state = _picture(data)
+        """Read the current line and the ledger, as the child last wrote them down."""
+        state = _picture(data[: slots.START])
         self.testimony.last_line = self._place(state.get("where"))
-        self.testimony.live = [
-            {"name": _text(item.get("name"), 100), "what": _text(item.get("what"), 200), "mib": mib}
-            for item in map(_dictionary, _list(state.get("live"), 10))
-            if (mib := _amount(item.get("mib"))) is not None
-        ]
+        record = _dictionary(slots.newest(data))
+        entries = map(_entry, _list(record.get("entries"), MOST_ENTRIES))
+        said = self.testimony
+        said.ledger = sorted(filter(None, entries), key=lambda entry: -entry["mib"])
+        said.facts = _dictionary(_plain(record.get("facts"), DEEPEST_RECORD))
+        large = [entry for entry in said.ledger if entry["kind"] in LIVE_KINDS and entry["mib"] >= 1]
+        said.live = [{key: entry[key] for key in ("name", "what", "mib")} for entry in large[:5]]
 
     def _place(self, frame: Any) -> Where | None:
         """Return the learner's line that a frame (cell, line, function) names, or None where there is no such line."""
@@ -169,6 +188,33 @@ def _picture(state: bytes) -> dict[str, Any]:
         return _dictionary(json.loads(state))
     except (ValueError, RecursionError):
         return {}
+
+
+def _entry(value: Any) -> dict[str, Any] | None:
+    """What a run says that is alive, None where it cannot be: `course_utils.sandbox.ledger` says what it has."""
+    said = _dictionary(_plain(value, DEEPEST_RECORD))
+    mib = _amount(said.get("mib"))
+    if mib is None or said.get("kind") not in KINDS:
+        return None
+    known = {key: said[key] for key, kind in DETAILS.items() if key in said and type(said[key]) in kind}
+    texts = {key: _text(said.get(key), 200) for key in ("name", "scope", "what")}
+    return {"kind": said["kind"], **texts, "library": said.get("library") is True, "mib": mib, **known}
+
+
+def _plain(value: Any, deepest: int) -> Any:
+    """A value of JSON with bounded texts, lists and numbers; None for what is not one, or lies too deep."""
+    if isinstance(value, str):
+        return _text(value, 200)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value if abs(value) < LARGEST_NUMBER else None  # not for a number that is none, either
+    if isinstance(value, list) and deepest:
+        return [_plain(part, deepest - 1) for part in value[:MOST_PARTS]]
+    if isinstance(value, dict) and deepest:
+        parts = itertools.islice(value.items(), MOST_PARTS)
+        return {_text(key, 40): _plain(part, deepest - 1) for key, part in parts}
+    return None
 
 
 def _text(value: Any, limit: int) -> str:

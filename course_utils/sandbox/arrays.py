@@ -1,0 +1,160 @@
+"""Weigh arrays, tensors, tables, and lists of them: by their exact types, so that no code of theirs runs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import mmap
+import sys
+from collections import deque
+from typing import Any, NamedTuple
+
+CONTAINERS = (list, tuple, dict, deque)
+PLAIN = (float, int, complex, str, bytes, bytearray)
+MOST_MEMBERS = 400
+MOST_PARTS = 32  # of a member that holds several arrays, such as a batch, or a model's weights
+DEEPEST = 3
+MOST_SAMPLED = 16_384  # elements of an array
+MOST_BLOCKS = 32  # they lie in few pages, since each costs time to reach
+SAMPLED_ROWS = 16
+
+
+class Piece(NamedTuple):
+    """Something that holds memory. ``owner`` tells it apart: two views of one array have the same."""
+
+    owner: int
+    size: int
+    dtype: str
+    shape: tuple[int, ...]
+    whole: Any
+    """The object itself; of a view, the array whose memory it keeps."""
+
+    @property
+    def text(self) -> str:
+        return f"{self.dtype} array {self.shape}" if self.shape else f"Python {self.dtype}"
+
+
+def piece_of(value: Any) -> Piece | None:
+    """Return what an array, a tensor or a plain Python object holds; None for anything else.
+
+    None also for an array in a file, whose pages do not count, and for a tensor whose shape is not known.
+    """
+    kind = type(value)
+    if kind in PLAIN:
+        known = kind is int and -6 < value < 257  # Python has these once
+        return None if known else Piece(id(value), sys.getsizeof(value), kind.__name__, (), value)
+    module = getattr(kind, "__module__", None)
+    if not isinstance(module, str):
+        return None
+    package = module.partition(".")[0]
+    if package == "numpy":
+        return _array(value)
+    if package in ("tensorflow", "keras"):
+        return _tensor(value)
+    return None
+
+
+def _array(value: Any) -> Piece | None:
+    ndarray = sys.modules["numpy"].ndarray
+    if not issubclass(type(value), ndarray):
+        return None
+    for _ in range(10):
+        if type(value).__name__ == "memmap" or type(value.base) is mmap.mmap:
+            return None
+        if not issubclass(type(value.base), ndarray):
+            break
+        value = value.base
+    return Piece(id(value), value.nbytes, value.dtype.name, value.shape, value) if value.shape else None
+
+
+def _tensor(value: Any) -> Piece | None:
+    """A tensor that has been computed, or a variable; its shape and type are known without waiting for anything."""
+    if type(value).__name__ not in ("EagerTensor", "ResourceVariable", "Variable"):
+        return None
+    try:
+        inner = value._value if type(value).__module__.startswith("keras.") else value
+        shape = tuple(inner.shape.as_list())
+        return Piece(id(inner), math.prod(shape) * inner.dtype.size, inner.dtype.name, shape, inner) if shape else None
+    except Exception:  # symbolic, or not initialized
+        return None
+
+
+class Load(NamedTuple):
+    """What a container holds, estimated from a sample of its members where it has many."""
+
+    size: float
+    pieces: list[Piece]
+    """The heaviest of each member that was looked at."""
+    owners: set[int]
+    count: int
+
+
+def load_of(container: Any, claimed: set[int]) -> Load:
+    """Weigh a list, tuple, dict or deque. What is ``claimed`` already, and what it holds twice, weighs nothing.
+
+    The members of a long list that are looked at are spread over its whole length; the rest is taken to weigh as much.
+    """
+    return _load(container, claimed, set(), MOST_MEMBERS, DEEPEST)
+
+
+def _load(container: Any, claimed: set[int], owners: set[int], most: int, deepest: int) -> Load:
+    count = len(container)
+    if type(container) in (list, tuple):
+        members = container[:: max(1, -(-count // most))]
+    else:
+        values = container.values() if type(container) is dict else container
+        members = list(itertools.islice(values, most))
+    size, pieces = 0.0, []
+    for member in members:
+        if type(member) in CONTAINERS:
+            if deepest > 1 and (inner := _load(member, claimed, owners, MOST_PARTS, deepest - 1)).pieces:
+                size += inner.size
+                pieces.append(max(inner.pieces, key=lambda piece: piece.size))
+        elif (piece := piece_of(member)) and piece.owner not in owners and piece.owner not in claimed:
+            size += piece.size
+            owners.add(piece.owner)
+            pieces.append(piece)
+    return Load(size * count / max(1, len(members)), pieces, owners, count)
+
+
+def list_text(kind: str, load: Load) -> str:
+    """Describe a container in a few words."""
+    heaviest = max(load.pieces, key=lambda piece: piece.size)
+    if len({(piece.dtype, len(piece.shape)) for piece in load.pieces}) > 1:
+        return f"{kind} with {heaviest.text}"
+    if len({piece.shape for piece in load.pieces}) > 1:
+        return f"{kind} of {load.count:,} arrays, the largest a {heaviest.text}"
+    return f"{kind} of {load.count:,} x {heaviest.text}"
+
+
+def contents(array: Any) -> dict[str, Any]:
+    """Return the share of zeros in a NumPy array, and whether its rows are one-hot, from a sample; {} if not known."""
+    numpy = sys.modules["numpy"]
+    if array.dtype.kind not in "biufc" or not (array.flags.c_contiguous or array.flags.f_contiguous):
+        return {}
+    array = array if array.flags.c_contiguous else array.T
+    flat = array.reshape(-1)  # a view, since the array is contiguous
+    block = min(MOST_SAMPLED // MOST_BLOCKS, len(flat))
+    starts = numpy.linspace(0, len(flat) - block, MOST_BLOCKS).astype(int)
+    sampled = [flat[start : start + block] for start in starts.tolist()]
+    zeros = 1 - sum(map(int, map(numpy.count_nonzero, sampled))) / (block * MOST_BLOCKS)
+    found: dict[str, Any] = {"zeros": round(zeros, 4)}
+    width = array.shape[-1]
+    if array.ndim > 1 and 1 < width <= MOST_SAMPLED and zeros > 0:
+        rows = array.reshape(-1, width)
+        most = max(2, min(SAMPLED_ROWS, MOST_SAMPLED // width))
+        chosen = numpy.linspace(0, len(rows) - 1, most).astype(int).tolist()
+        found["one_hot"] = all(int(numpy.count_nonzero(rows[row])) == 1 for row in chosen)
+    return found
+
+
+def table_size(value: Any) -> tuple[int, str, int, int] | None:
+    """Return bytes, description, rows and columns of a pandas table or column; None for anything else."""
+    kind = type(value)
+    if kind.__module__ not in ("pandas.core.frame", "pandas.core.series", "pandas"):
+        return None
+    if kind.__name__ not in ("DataFrame", "Series"):
+        return None
+    blocks = value._mgr.blocks
+    rows, columns = value.shape[0], value.shape[1] if len(value.shape) > 1 else 1
+    return sum(block.values.nbytes for block in blocks), f"{kind.__name__} of {rows:,} x {columns:,}", rows, columns

@@ -1,0 +1,185 @@
+"""Which Keras models, weights and optimizers are alive: each notes itself when it is made, by a weak reference.
+
+Nothing here keeps them alive, and no walk through the heap is needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from course_utils.memory import MIB
+
+Entry = dict[str, Any]
+LARGEST = 3
+MOST_HOLDERS = 6
+MOST_MEMBERS = 400
+# By the `id`, since a Keras variable cannot be hashed. `valuerefs` and `len` are safe while another thread adds.
+models: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+variables: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+optimizers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+
+def note_all() -> None:
+    """From now on, note each Keras model, variable and optimizer that is made. For the child, before its code runs."""
+    from keras.src.backend.common.variables import Variable
+    from keras.src.models.model import Model
+    from keras.src.optimizers.base_optimizer import BaseOptimizer
+
+    Variable.__init__ = _noting(Variable.__init__, variables)
+    BaseOptimizer.__init__ = _noting(BaseOptimizer.__init__, optimizers)
+    make = Model.__new__
+
+    @functools.wraps(make)
+    def made(cls: type, *arguments: Any, **named: Any) -> Any:
+        model = make(cls, *arguments, **named)
+        models[id(model)] = model
+        return model
+
+    Model.__new__ = staticmethod(made)
+
+
+def _noting(begin: Callable, known: weakref.WeakValueDictionary[int, Any]) -> Callable:
+    @functools.wraps(begin)
+    def begun(self: Any, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        known[id(self)] = self
+
+    return begun
+
+
+def alive(known: weakref.WeakValueDictionary[int, Any]) -> list[Any]:
+    """Return what is still alive of these, in the order in which it was made."""
+    return [found for reference in known.valuerefs() if (found := reference()) is not None]
+
+
+def outermost(found: list[Any]) -> list[Any]:
+    """Return the models that are no part of another one."""
+    inner: set[int] = set()
+    for model in found:
+        held = vars(model)
+        for part in [held.get("_functional"), *(held.get("_layers") or ())]:
+            if id(part) in models:
+                inner.add(id(part))
+    return [model for model in found if id(model) not in inner]
+
+
+def is_noted(value: Any) -> bool:
+    """Whether this is a Keras model."""
+    return models.get(id(value)) is value
+
+
+def holders(held: Iterable[tuple[str, Any]]) -> list[list[Any]]:
+    """Return the learner's names that hold models, and how many each: ``[["results", 2]]``, the most first."""
+    found: dict[str, int] = {}
+    for name, value in held:
+        if count := len(_models_in(value, 3)):
+            found[name] = max(count, found.get(name, 0))
+    return [[name, count] for name, count in sorted(found.items(), key=lambda item: -item[1])][:MOST_HOLDERS]
+
+
+def _models_in(value: Any, deepest: int) -> set[int]:
+    """The models that a value is, or holds: also a list of what `fit` returned, which keeps its model."""
+    if id(value) in models:
+        return {id(value)}
+    kind = type(value)
+    if kind in (list, tuple, dict) and deepest:
+        members = list(value.values() if kind is dict else value)[:MOST_MEMBERS]
+        return set().union(*(_models_in(member, deepest - 1) for member in members))
+    if getattr(kind, "__module__", None) == "keras.src.callbacks.history":
+        return {id(model)} if id(model := vars(value).get("_model")) in models else set()
+    return set()
+
+
+class Weights:
+    """Weighs the variables that are alive, again only where some have come or gone."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Any, ...] = ()
+        self._settled = False
+        self._entries: list[Entry] = []
+        self.owners: set[int] = set()
+        """The `id` of each TensorFlow variable inside a Keras variable: they are weighed here."""
+
+    def entries(self) -> list[Entry]:
+        """Return an entry each for the weights, the optimizers' slots, and the gradients that they add up."""
+        found = variables.valuerefs()
+        known = (len(found), id(found[-1]) if found else 0, len(models), len(optimizers))
+        # Twice: an optimizer that was just making its slots had perhaps not taken the last one as its own.
+        if known != self._known or not self._settled:
+            self._settled = known == self._known
+            self._known = known
+            self._entries = self._weigh()
+        return self._entries
+
+    def _weigh(self) -> list[Entry]:
+        slots, accumulated, of_optimizers, names = 0, 0, set(), []
+        slot_count = weight_count = 0
+        for optimizer in alive(optimizers):
+            held = vars(optimizer)
+            own = [variable for variable in list(held.get("_variables") or ()) if variable._shape]
+            of_optimizers |= {id(variable) for variable in held.get("_variables") or ()}
+            added = {id(variable) for variable in held.get("_accumulated_gradients") or () if variable is not None}
+            accumulated += sum(size_of(variable) for variable in own if id(variable) in added)
+            moving = [variable for variable in own if id(variable) not in added]
+            if moving:
+                slots += sum(map(size_of, moving))
+                slot_count += len(moving)
+                weight_count += len(held.get("_trainable_variables") or ())
+                names.append(type(optimizer).__name__)
+        weights = []
+        self.owners = set()
+        for variable in alive(variables):
+            self.owners.add(id(getattr(variable, "_value", None)))
+            if id(variable) not in of_optimizers:
+                weights.append((size_of(variable), variable))
+        entries = []
+        if weights:
+            entries.append(_weights_entry(weights))
+        if slots:
+            kinds = list(dict.fromkeys(names))
+            each = round(slot_count / weight_count, 1) if weight_count else 0
+            what = f"{', '.join(kinds)}: {each:g} slots for each weight"
+            if len(names) > 1:
+                what = f"{len(names)} optimizers, {what}"
+            entries.append(_entry("optimizer", kinds[0], what, slots, slots=slot_count, optimizers=len(names)))
+        if accumulated:
+            what = "gradients that are added up over several steps"
+            entries.append(_entry("accumulator", names[0] if names else "", what, accumulated))
+        return entries
+
+
+def _weights_entry(weights: list[tuple[int, Any]]) -> Entry:
+    found = outermost(alive(models))
+    parameters = sum(math.prod(variable._shape or ()) for _, variable in weights)
+    name = str(found[0].name) if len(found) == 1 else f"{len(found)} models"
+    what = f"{len(found)} model{'s' if len(found) != 1 else ''} alive, {parameters:,} parameters"
+    largest = sorted(weights, key=lambda one: -one[0])[:LARGEST]
+    return _entry(
+        "weights",
+        name,
+        what,
+        sum(size for size, _ in weights),
+        models=len(found),
+        parameters=parameters,
+        largest=[[variable.path, list(variable._shape or ()), round(size / MIB, 2)] for size, variable in largest],
+    )
+
+
+def _entry(kind: str, name: str, what: str, size: float, **details: Any) -> Entry:
+    return {"kind": kind, "name": name, "scope": "", "library": False, "what": what, "mib": size / MIB, **details}
+
+
+def size_of(variable: Any) -> int:
+    """Return the bytes of a Keras variable."""
+    return math.prod(variable._shape or ()) * bytes_each(variable._dtype)
+
+
+@functools.cache
+def bytes_each(dtype: str) -> int:
+    """Return the bytes of one element: 4 for "float32", 2 for "bfloat16"."""
+    digits = "".join(letter for letter in dtype.partition("_")[0] if letter.isdigit())
+    return max(1, int(digits[:2]) // 8) if digits and not dtype.startswith("float8") else 1

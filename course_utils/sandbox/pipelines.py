@@ -1,0 +1,154 @@
+"""Weigh the stages of a `tf.data` pipeline: what each can hold, from its own settings. No op runs.
+
+The names are those of TensorFlow 2.20.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from course_utils.memory import MIB
+from course_utils.sandbox import arrays
+
+MODULE = "tensorflow.python.data.ops."
+MOST_STAGES = 60
+HOLDERS = {
+    "CacheDataset": "cache", "_ShuffleDataset": "shuffle", "_BatchDataset": "batch", "_ParallelBatchDataset": "batch",
+    "_PaddedBatchDataset": "padded_batch", "_PrefetchDataset": "prefetch", "_TensorDataset": "from_tensors",
+    "_TensorSliceDataset": "from_tensor_slices",
+}  # fmt: skip
+Entry = dict[str, Any]
+
+
+def is_pipeline(value: Any) -> bool:
+    """Whether this is a `tf.data.Dataset`."""
+    module = getattr(type(value), "__module__", None)
+    return isinstance(module, str) and module.startswith(MODULE) and hasattr(value, "_variant_tensor")
+
+
+def stages(pipeline: Any) -> Iterator[Any]:
+    """Yield a pipeline's stages, the last first."""
+    waiting, seen = [pipeline], set()
+    while waiting and len(seen) < MOST_STAGES:
+        stage = waiting.pop(0)
+        if id(stage) not in seen and is_pipeline(stage):
+            seen.add(id(stage))
+            yield stage
+            waiting += stage._inputs()
+
+
+def entries(pipeline: Any, claimed: set[int]) -> list[Entry]:
+    """Return an entry for each stage that holds memory. ``claimed`` are the stages and tensors that are weighed."""
+    found = []
+    for stage in stages(pipeline):
+        op = HOLDERS.get(type(stage).__name__)
+        if op and id(stage) not in claimed:
+            claimed.add(id(stage))
+            if (entry := _entry(stage, op, claimed)) is not None:
+                found.append(entry)
+    return found
+
+
+def _entry(stage: Any, op: str, claimed: set[int]) -> Entry | None:
+    if op in ("from_tensors", "from_tensor_slices"):
+        load = arrays.load_of(list(stage._tensors), claimed)
+        claimed |= load.owners
+        if not load.pieces:
+            return None
+        largest = max(load.pieces, key=lambda piece: piece.size)
+        count = largest.shape[0]
+        what = f"{op}() of {largest.text}"
+        mib = load.size / MIB
+        return {"op": op, "count": count, "element_mib": mib / max(1, count), "what": what, "mib": mib, "full": True}
+    before = stage._input_dataset
+    if op == "cache" and _number(stage._filename) not in (b"", ""):  # which keeps it in a file
+        return None
+    size, text = element(before.element_spec)
+    most = cardinality(before)
+    if op == "cache":
+        count = most
+    else:
+        count = _number(stage._batch_size if "batch" in op else stage._buffer_size)
+        if not isinstance(count, int):
+            return None
+        count = 1 if count < 0 else count  # prefetch(AUTOTUNE): it begins with one
+        count = min(count, most) if most is not None and "batch" not in op else count
+    of = f"{count:,} elements" if count is not None else "elements"
+    return {
+        "op": op,
+        "count": count,
+        "element_mib": None if size is None else size / MIB,
+        "what": f"{op}() of {of}, each {text}",
+        "mib": 0.0 if size is None or count is None else size * count / MIB,
+        "full": False,
+    }
+
+
+def element(spec: Any) -> tuple[int | None, str]:
+    """Return the bytes of an element, None where its shape is not known, and a description of its largest part."""
+    specs = list(_specs(spec))
+    sizes = [None if None in shape else math.prod(shape) * size for shape, size, _ in specs]
+    if not specs:
+        return None, "of a kind that is not known"
+    largest = max(range(len(specs)), key=lambda index: math.inf if sizes[index] is None else sizes[index])
+    shape, _, name = specs[largest]
+    total = None if None in sizes else sum(sizes)
+    return total, f"{name} {shape}" if shape is not None else name
+
+
+def _specs(spec: Any) -> Iterator[tuple[tuple[int | None, ...], int, str]]:
+    if isinstance(spec, tuple | list):
+        for part in spec:
+            yield from _specs(part)
+    elif isinstance(spec, dict):
+        yield from _specs(list(spec.values()))
+    elif hasattr(spec, "shape") and hasattr(spec, "dtype"):
+        shape = (None,) if spec.shape.rank is None else tuple(spec.shape.as_list())
+        yield shape, spec.dtype.size or 1, spec.dtype.name
+
+
+def cardinality(pipeline: Any) -> int | None:
+    """Return how many elements a pipeline has, None where only running it would tell, or it never ends."""
+    kind = type(pipeline).__name__
+    held = vars(pipeline)
+    if kind == "_TensorSliceDataset":
+        return int(pipeline._tensors[0].shape[0])
+    if kind == "_TensorDataset":
+        return 1
+    if kind == "_RangeDataset":
+        limits = [_number(held[name]) for name in ("_start", "_stop", "_step")]
+        return len(range(*limits)) if all(isinstance(limit, int) for limit in limits) else None
+    inputs = pipeline._inputs()
+    if kind == "_ZipDataset":
+        counts = [count for count in map(cardinality, inputs) if count is not None]
+        return min(counts) if counts else None
+    if len(inputs) != 1 or kind in ("_FlatMapDataset", "_InterleaveDataset", "_ParallelInterleaveDataset"):
+        return None
+    before = cardinality(inputs[0])
+    if before is None:
+        return _number(held["_count"]) if kind == "_TakeDataset" else None
+    if kind in ("_FilterDataset", "_UnbatchDataset", "_WindowDataset", "_TakeWhileDataset", "_RebatchDataset"):
+        return None
+    if "BatchDataset" in kind:
+        size = _number(held["_batch_size"])
+        return (
+            before // size
+            if held.get("_drop_remainder") is not None and _number(held["_drop_remainder"])
+            else -(-before // size)
+        )
+    if kind in ("_TakeDataset", "_SkipDataset", "_RepeatDataset"):
+        count = _number(held["_count"])
+        if kind == "_RepeatDataset":
+            return before * count if count >= 0 else None
+        if kind == "_TakeDataset":
+            return min(before, count) if count >= 0 else before
+        return max(0, before - count) if count >= 0 else 0
+    return before
+
+
+def _number(tensor: Any) -> Any:
+    """The value of a setting, which is a constant."""
+    value = tensor.numpy() if hasattr(tensor, "numpy") else tensor
+    return value.item() if hasattr(value, "item") else value
