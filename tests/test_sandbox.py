@@ -100,7 +100,7 @@ def test_a_list_of_unequal_arrays_weighs_what_they_weigh() -> None:
         """
         import time
         import numpy as np
-        weights = [np.ones((1500, 10240), "float32"), *(np.ones((3, 3), "float32") for _ in range(6))]
+        weights = [np.ones((1500, 10240), "float32"), np.ones(1024), *(np.ones((3, 3), "float32") for _ in range(6))]
         many = [np.ones((16, 1024, 1 + index // 1000), "float32") for index in range(1200)]
         time.sleep(0.3)
         images = [np.ones((96, 96, 3)) for index in range(100_000)]
