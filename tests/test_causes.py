@@ -455,8 +455,10 @@ def test_every_link_to_an_entry_of_the_page_has_its_entry(pages):
     assert set(re.findall(r"\]\(#(.+?)\)", introduction)) <= set(labels)
 
 
-def test_every_cause_is_shown_by_a_text_or_by_a_line_of_code():
+def test_every_cause_is_shown_by_a_text_by_a_line_of_code_or_by_the_evidence_of_a_rule():
     shown = {cause for cause, _, _ in TEXTS} | {cause for cause, _ in CODE} | {row["cause"] for row in RECORDED}
+    for module in (ROOT / "course_utils" / "postmortem" / "rules").glob("*.py"):
+        shown |= set(re.findall(r'"(\w+)"', module.read_text("utf-8")))
     assert shown >= {cause.cause for cause in causes.explanations()} - {"open_figures"}
     assert causes.explain("RuntimeWarning: More than 20 figures have been opened.").cause == "open_figures"
 

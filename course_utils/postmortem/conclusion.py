@@ -53,6 +53,7 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
                 allocation_mib=causes.allocation_mib(text),
                 text=text,
                 ledger=testimony.live,
+                cells=measurement.cells,
             )
             finding |= vars(judge(case))
         elif status == "out_of_gpu_memory":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -81,6 +82,8 @@ class Measurement:
     exit_code: int | None = None
     """Minus the signal's number where a signal ended the run; None where no one knows."""
     killed_by_kernel: bool = False
+    cells: Sequence[tuple[str, str]] = ()
+    """The learner's code, as (name, source) pairs."""
     too_many_tasks: bool = False
     device: Device | None = None
     """None for a run without a GPU budget."""

@@ -65,7 +65,7 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             zygote.close()
             raise
         try:
-            measurement = Measurement(order, meter.interval * 1000, memory.anonymous_mib(pid))
+            measurement = Measurement(order, meter.interval * 1000, memory.anonymous_mib(pid), cells=order.cells)
             device = None if order.gpu_budget_mib is None else DeviceWatch(order.gpu_budget_mib, pid)
             measurement.device = device and device.measured
             meter.attach(pid)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from course_utils.postmortem.evidence import Sighting, Stack, Where
-from course_utils.postmortem.growth import Growth
+from course_utils.postmortem.growth import Growth, charge
+
+# What adds to a container: a method, an item, or +=.
+ADDS = r"(\[[^\]]*\])*(\.(append|add|extend|insert|setdefault|update)\(|\[[^\]]*\] *=[^=]| *\+=)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class Case:
     ledger: Sequence[dict[str, Any]] = ()
     """What was alive shortly before the end, the largest first: see `course_utils.sandbox.ledger`."""
     facts: dict[str, Any] = field(default_factory=dict)
+    cells: Sequence[tuple[str, str]] = ()
+    """The learner's code, as (name, source) pairs. It helps to name a line, and never decides."""
 
     @property
     def stack(self) -> Stack:
@@ -39,9 +45,25 @@ class Case:
         """Return the MiB that came in any of these phases."""
         return sum(one.mib for one in self.growth if one.phase in phases)
 
+    def grown_where(self, told: Callable[[str, Stack], bool]) -> float:
+        """Return the MiB that came while this was true of the phase and the stack."""
+        parted = [("yes" if told(phase, sighting.stack) else "", sighting) for phase, sighting in self.line]
+        return sum(one.mib for one in charge(parted) if one.phase)
+
     def grower(self, *phases: str) -> Where | None:
         """Return the line at which the most memory came in any of these phases; of all phases if none is given."""
         return next((one.where for one in self.growth if one.where and (one.phase in phases or not phases)), None)
+
+    def filler(self, name: str) -> Where | None:
+        """Return the line that adds to a container of this name; None where no line, or more than one, does."""
+        adds = re.compile(rf"\b{re.escape(name.rpartition('.')[2])}\b{ADDS}")
+        found = [
+            Where(cell, number, line.strip()[:300])
+            for cell, source in self.cells
+            for number, line in enumerate(source.split("\n"), 1)
+            if adds.search(line)
+        ]
+        return found[0] if len(found) == 1 else None
 
     def entries(self, *kinds: str) -> list[dict[str, Any]]:
         """Return what the ledger has of these kinds, the largest first."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from course_utils import causes
 from course_utils.postmortem.evidence import Where
-from course_utils.postmortem.rules import arrays, refused, training
-from course_utils.postmortem.rules.case import Case
+from course_utils.postmortem.rules import arrays, loops, refused, training
+from course_utils.postmortem.rules.case import Case, Finding
 from course_utils.units import mib
 
 ENOUGH = 0.5  # of the memory: a finding that explains less is no cause
 AS_LARGE = 0.85  # of the largest finding: another one of this size is shown beside it
-RULES = (*arrays.RULES, *training.RULES, *refused.RULES)
+ALL = 1.05  # of the memory: two findings that explain more than this explain some of it twice
+RULES = (*arrays.RULES, *training.RULES, *loops.RULES, *refused.RULES)
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,22 @@ def judge(case: Case) -> Judgement:
     """Return the cause that the evidence shows; where it shows none, a sentence that says so and names who grew."""
     found = sorted(filter(None, (rule(case) for rule in RULES)), key=lambda finding: -finding.mib)
     total = max(case.peak_mib, case.allocation_mib)
-    if not found or found[0].mib < ENOUGH * total:
+    if not found:
         return _unknown(case)
     best = found[0]
+    other = next((one for one in found[1:] if _stands_beside(one, best, total)), None)
+    if best.mib + (other.mib if other else 0.0) < ENOUGH * total:
+        return _unknown(case)
     explanation = causes.explanation(best.cause)
     sentences = [best.sentence, explanation.why]
-    other = next((one for one in found[1:] if one.cause != best.cause and one.mib >= AS_LARGE * best.mib), None)
     if other:
         sentences.append(f"As large as that: {other.sentence}")
     return Judgement(" ".join(sentences), explanation.fix, explanation.lab, best.blame or case.where)
+
+
+def _stands_beside(one: Finding, best: Finding, total: float) -> bool:
+    """Whether a finding is as large as the best, and explains other memory: both together are not more than all."""
+    return one.cause != best.cause and one.mib >= AS_LARGE * best.mib and one.mib + best.mib <= ALL * total
 
 
 def _unknown(case: Case) -> Judgement:
