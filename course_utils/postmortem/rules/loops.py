@@ -131,7 +131,10 @@ def traced_again(case: Case) -> Finding | None:
     if traced and traced.get("traces", 0) >= MANY_TRACES:
         words = f"`{traced['name']}` was traced {traced['traces']:,} times, and each time left a graph that is kept."
     else:
-        words = f"A step was traced again and again, at least {turns} times, and each time left a graph that is kept."
+        words = (
+            f"A step was traced again and again, at least {turns} times, and each time left a graph that is kept. "
+            "Each `compile`, each new `tf.function` and each new shape traces once more."
+        )
     explained = grown + sum(one.mib for one in case.growth if one.where == where and one.phase != phases.TRACING)
     words += f" {mib(grown)} came while it was traced, and {mib(explained)} with what each graph needs to run."
     return Finding("retracing", min(explained, case.peak_mib), words, where)
