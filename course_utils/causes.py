@@ -152,7 +152,7 @@ _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
 _SHAPES = (
     _compile(r"with shape \((?P<shape>[\d,\s]{1,120})\) and data type (?P<type>\w{3,12})"),
     _compile(
-        r"OOM when allocating tensor (?:with|of) shape ?\[(?P<shape>[\d,\s]{1,120})\]"
+        r"OOM when allocating tensor (?:with|of) shape ?\[(?P<shape>[\d,\s]{0,120})\]"
         r"(?: and type (?P<type>\w{3,12}))?"
     ),
 )
