@@ -18,6 +18,13 @@ def mib(amount: float | None) -> str:
     return f"{amount:,.0f} MiB" if abs(amount) >= 9.95 else f"{amount:.1f} MiB"
 
 
+def change(amount: float) -> str:
+    """A change of memory with its sign: "+375 MiB", "-7.1 MiB", "+0 MiB"."""
+    if abs(amount) < 0.05:
+        return "+0 MiB"
+    return f"{amount:+,.0f} MiB" if abs(amount) >= 9.95 else f"{amount:+.1f} MiB"
+
+
 def percent(share: float | None, digits: int = 1) -> str:
     """A share of 1 as a percentage: ``percent(0.873)`` is "87.3%"."""
     return NOT_KNOWN if share is None else f"{100 * share:.{digits}f}%"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from math import floor, log10
 from typing import NamedTuple
 
 from course_utils.cards.document import Figure, Series, Trace
-from course_utils.units import mib, number, seconds
+from course_utils.postmortem.phases import BETWEEN, PHASES, Phase
+from course_utils.postmortem.summary import phases_in_words, totals
+from course_utils.units import change, mib, number, seconds
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 24, 30
+BAND = 18  # below the picture: a stroke for each phase, and its number
 SERIES_STYLES = 12
 LETTERS = 40
 
@@ -24,6 +28,23 @@ class Note(NamedTuple):
     tone: str = ""
 
 
+class Key(NamedTuple):
+    """A phase in the legend: its number in the picture, its style, its name, its time and memory in words."""
+
+    number: int
+    style: str
+    name: str
+    words: str
+
+
+class Stretch(NamedTuple):
+    """A phase in the picture: the curve within it, and the words that a pointer over it shows."""
+
+    key: Key
+    trace: Trace
+    words: str
+
+
 class Plot:
     """The geometry of a figure in pixels; ``curve.svg.jinja`` draws it."""
 
@@ -36,9 +57,12 @@ class Plot:
         shown_cap = cap if cap is not None and cap <= 4 * highest else None
         self.top = 1.14 * max(highest, budget or 0.0, shown_cap or 0.0)
         self.end = 1.04 * max([0.05, *(trace[-1][0] for trace in self.traces if trace)])
+        self.height = figure.height + BAND * bool(figure.phases)
         self.left, self.right, self.floor = LEFT, figure.width - RIGHT, figure.height - BOTTOM
         limits = [("oom-limit", budget, "budget")]
         limits += [("oom-cap", shown_cap, "killed at")] if shown_cap != budget else []
+        self.top_edge = TOP
+        self.legend = legend(figure)
         self.limits = [limit for limit in limits if limit[1] is not None]
         self.guess = figure.predicted_mib if (figure.predicted_mib or 0.0) <= self.top else None
         self.amounts = [(amount, number(amount)) for amount in ticks(self.top, 4)]
@@ -55,6 +79,18 @@ class Plot:
     def points(self, trace: Trace) -> str:
         """The points of a curve as SVG has them."""
         return " ".join(f"{self.x(moment):.1f},{self.y(amount):.1f}" for moment, amount in trace)
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The phases, each with its part of the curve."""
+        keys = {key.name: key for key in self.legend}
+        trace = self.traces[0]
+        for index, phase in enumerate(self.figure.phases):
+            last = index + 1 == len(self.figure.phases)
+            end = trace[-1][0] if last else min(phase.end, trace[-1][0])
+            within = [point for point in trace if phase.start < point[0] < end]
+            edges = (phase.start, between(trace, phase.start)), (end, between(trace, end))
+            words = f"{phase.name}: {number(phase.start)} to {number(phase.end)} s, {change(phase.mib)}"
+            yield Stretch(keys[phase.name], [edges[0], *within, edges[1]], words)
 
     def ends(self) -> list[tuple[float, float]]:
         """The place of a cross for each run that was stopped."""
@@ -102,15 +138,33 @@ def ticks(top: float, about: int) -> list[float]:
     return [index * step for index in range(int(top / step + 1e-9) + 1)]
 
 
-def describe(run: Series, budget_mib: float) -> str:
-    """The picture of one run in a sentence."""
+def between(trace: Trace, moment: float) -> float:
+    """The amount at a moment that may lie between two points of a trace."""
+    after = bisect_left(trace, moment, key=lambda point: point[0])
+    if after in (0, len(trace)):
+        return trace[min(after, len(trace) - 1)][1]
+    (start, low), (end, high) = trace[after - 1], trace[after]
+    return low + (high - low) * (moment - start) / (end - start)
+
+
+def legend(figure: Figure) -> list[Key]:
+    """The phases of a figure, numbered in their order. A phase has the same colour on every card."""
+    return [
+        Key(index, "oom-rest" if name == BETWEEN else f"oom-s{PHASES.index(name)}", name, words)
+        for index, (name, words) in enumerate(totals(figure.phases).items(), start=1)
+    ]
+
+
+def describe(run: Series, budget_mib: float, phases: Sequence[Phase] = ()) -> str:
+    """The picture of one run in a sentence, its phases in another."""
     if not run.trace:
         return f"No memory samples; the budget is {mib(budget_mib)}."
     moment, peak = max(run.trace, key=lambda point: point[1])
     ending = f"it ends there, {run.ended}" if run.ended else "the run ends by itself"
+    coloured = f" Phases: {phases_in_words(phases)}." if phases else ""
     return (
         f"Memory above the baseline over {seconds(run.trace[-1][0])}: it starts at {mib(run.trace[0][1])}, "
-        f"peaks at {mib(peak)} after {seconds(moment)}; the budget is {mib(budget_mib)}; {ending}."
+        f"peaks at {mib(peak)} after {seconds(moment)}; the budget is {mib(budget_mib)}; {ending}.{coloured}"
     )
 
 
@@ -124,7 +178,8 @@ def in_letters(figure: Figure) -> list[str]:
     top = max(top, figure.budget_mib or 0.0)
     if not run.trace:
         return [figure.alt]
-    return [f"Memory: {sparkline(run, top)} (full height {mib(top)}, {seconds(run.trace[-1][0])})"]
+    row = f"Memory: {sparkline(run, top)} (full height {mib(top)}, {seconds(run.trace[-1][0])})"
+    return [row, *([f"Phases: {phases_in_words(figure.phases)}"] if figure.phases else [])]
 
 
 def sparkline(run: Series, top: float) -> str:

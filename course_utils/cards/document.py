@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from course_utils.postmortem.phases import Phase
+
 Trace = Sequence[tuple[float, float]]
 """(seconds, MiB above the baseline) of each sample."""
 
@@ -38,7 +40,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Figure:
-    """Memory over time. ``alt`` tells a reader who does not see the picture what it shows. Limits are in MiB."""
+    """Memory over time. ``alt`` tells a reader who does not see the picture what it shows. Limits are in MiB.
+
+    ``phases`` are those of a single run, in their order: they colour what is below its curve.
+    """
 
     runs: Sequence[Series]
     alt: str
@@ -48,6 +53,7 @@ class Figure:
     axis: str = "MiB above baseline"
     width: int = 420
     height: int = 210
+    phases: Sequence[Phase] = ()
 
     @property
     def drawn(self) -> bool:
@@ -102,12 +108,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """``header`` and rows; the columns from ``numbers_from`` on are set flush right."""
+    """``header`` and rows; the columns from ``numbers_from`` on are set flush right.
+
+    On a phone the cells of a ``stacked`` table of three columns or more stand below each other.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str | Cell]]
     numbers_from: int = 99
     caption: str = ""
+    stacked: bool = True
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,7 @@ class Tiles:
     tiles: Sequence[Tile]
 
 
-Block = Head | Paragraph | Code | Figure | Columns | Table | Tiles
+Block = Head | Paragraph | Code | Fact | Figure | Columns | Table | Tiles
 
 
 @dataclass(frozen=True)

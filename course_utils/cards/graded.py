@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from course_utils.cards import document as card
-from course_utils.cards.runs import RESULTS, code_line, one_run
+from course_utils.cards.runs import RESULTS, explanation, one_run, places
+from course_utils.grading import record as graded
 from course_utils.grading.record import Record
 from course_utils.labs import LabSpec
+from course_utils.postmortem.growth import Growth
+from course_utils.postmortem.phases import Phase
 from course_utils.sandbox import Where
 from course_utils.units import mib, percent, seconds
 
@@ -29,17 +32,25 @@ def verdict_card(record: Record, lab: LabSpec, hints_shown: int = 0) -> card.Doc
         facts.append(card.Fact("Accuracy", words, card.Bar(record.accuracy, 1, words, record.floor, tone)))
     if record.seconds is not None:
         facts.append(card.Fact("Time", f"{seconds(record.seconds)} of {seconds(record.time_limit)}"))
-    where = Where(**record.where.model_dump()) if record.where else None
+    # The message ends with the cause, which has a place of its own on the card.
+    message = record.message.removesuffix(f" Likely cause: {record.cause}") if record.cause else record.message
     head = card.Head(result.symbol, result.word, score, f"Lab {lab.number}, {lab.title}")
-    blocks: list[card.Block] = [head, card.Paragraph(record.message), *code_line(where)]
+    blocks: list[card.Block] = [head, card.Paragraph(message), *places(_line(record.where), _line(record.blame))]
+    blocks += explanation(record, [Growth(one.mib, _line(one.where), one.phase, "") for one in record.growth])
     if facts or record.trace:
-        figure = one_run(card.Series("", record.trace, result.ending), lab.budget_mib, lab.cap_mib)
+        run = card.Series("", record.trace, result.ending)
+        phases = [Phase(**phase.model_dump()) for phase in record.phases]
+        figure = one_run(run, lab.budget_mib, lab.cap_mib, phases=phases)
         blocks.append(card.Columns(figure, facts))
     blocks.append(card.Paragraph(next_step(record, lab, hints_shown)))
     if record.peak_mib is not None:
         how = f"by {record.method}; isolation: {record.isolation}"
         blocks.append(card.Paragraph(foot=True, text=f"Counted above a baseline of {mib(record.baseline_mib)} {how}."))
     return card.Document(blocks, result.tone)
+
+
+def _line(line: graded.Where | None) -> Where | None:
+    return Where(**line.model_dump()) if line else None
 
 
 def next_step(record: Record, lab: LabSpec, hints_shown: int) -> str:

@@ -70,6 +70,7 @@ def _templates() -> Environment:
         finalize=lambda value: value if isinstance(value, Markup) else clean(value),
     )
     environment.filters |= {
+        "legend": curve.legend,
         "kind": lambda block: type(block).__name__,
         "picture": lambda figure: Markup(picture(figure)),
         "prose": prose,
@@ -85,7 +86,7 @@ def _stylesheet(name: str) -> str:
     return " ".join(re.sub(r"/\*.*?\*/", "", sheet.replace("DARK", dark), flags=re.DOTALL).split())
 
 
-def _lines(block: card.Block | card.Fact) -> list[str]:
+def _lines(block: card.Block) -> list[str]:
     match block:
         case card.Head(symbol, word, more, label):
             return [f"{symbol} {word.upper()}{more}{f' ({label})' if label else ''}".strip()]

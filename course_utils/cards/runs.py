@@ -10,10 +10,15 @@ from typing import NamedTuple
 from course_utils import labs
 from course_utils.cards import curve, device
 from course_utils.cards import document as card
+from course_utils.grading.record import Record
+from course_utils.postmortem.growth import Growth
+from course_utils.postmortem.phases import Phase
+from course_utils.postmortem.summary import alive, condense
 from course_utils.sandbox import Outcome, Where
-from course_utils.units import mib, number, seconds
+from course_utils.units import NOT_KNOWN, mib, number, percent, seconds
 
 THIS_CELL = "this cell"
+SOURCE_LETTERS = 60
 SMALL_MIB = 5.0  # Keras, loaded by a cell that defines a model, takes 3.4
 
 
@@ -61,12 +66,12 @@ def outcome_card(
         words += f"Later cells can run after it with `--after {name}`."
         return card.Document([card.Head(result.symbol, result.word, figures, words)], result.tone)
     blocks: list[card.Block] = [card.Head(result.symbol, result.word, label=label), card.Paragraph(outcome.message)]
-    blocks += code_line(outcome.where, label)
+    blocks += places(outcome.where, outcome.blame, label)
     blocks += [card.Code(outcome.traceback.rstrip())] if outcome.traceback else []
+    blocks += explanation(outcome, outcome.growers, label)
     peak = f"{mib(outcome.peak_mib)} of {mib(outcome.budget_mib)}, {seconds(outcome.seconds)}"
     of_machine = "Peak of the machine's memory" if device.is_the_matter(outcome) else "Peak"
     reported = "\n".join(f"{title(name)}: {number(value)}" for name, value in shown(outcome.values).items())
-    link = lab_link(outcome.cause_lab) if outcome.cause_lab else None
     facts = [
         card.Fact(of_machine, peak, card.Bar(outcome.peak_mib, outcome.budget_mib, f"{of_machine} {peak}")),
         card.Fact("Ran before it", _ran_before(ran_before)),
@@ -74,12 +79,12 @@ def outcome_card(
         card.Fact("It asked for", outcome.allocation),
         *device.facts(outcome),
         card.Fact("Reported", reported),
-        card.Fact("Likely cause", outcome.cause, link=link),
     ]
     beside: list[card.Fact | card.Table] = [fact for fact in facts if fact.text]
-    if outcome.ledger:
-        rows = [(f"`{item['name']}`", item["what"], mib(item["mib"])) for item in outcome.ledger]
-        beside.append(card.Table(("Name", "What it is", "Memory"), rows, 2, "Largest objects alive shortly before"))
+    if outcome.status != "finished" and (entries := alive(outcome.ledger)):
+        rows = [(f"`{name}`" if held else name, what, memory) for held, name, what, memory in entries]
+        caption = "Largest objects alive shortly before"
+        beside.append(card.Table(("Name", "What it is", "Memory"), rows, 2, caption, stacked=False))
     method = (
         f"Counted above a baseline of {mib(outcome.baseline_mib)} by {outcome.method} "
         f"every {number(outcome.interval_ms)} ms; isolation: {outcome.isolation}.{device.method(outcome)}"
@@ -88,15 +93,8 @@ def outcome_card(
         figure = device.figure(outcome, label, result.ending)
     else:
         run = card.Series(label, outcome.trace, result.ending)
-        figure = one_run(run, outcome.budget_mib, outcome.cap_mib, predicted_mib)
-    return card.Document(
-        [
-            *blocks,
-            card.Columns(figure, beside),
-            card.Paragraph(foot=True, text=method),
-        ],
-        result.tone,
-    )
+        figure = one_run(run, outcome.budget_mib, outcome.cap_mib, predicted_mib, condense(outcome.phases))
+    return card.Document([*blocks, card.Columns(figure, beside), card.Paragraph(foot=True, text=method)], result.tone)
 
 
 def comparison_card(outcomes: Mapping[str, Outcome], alt: str = "") -> card.Document:
@@ -144,18 +142,51 @@ def notice_card(symbol: str, word: str, sentences: Sequence[str], tone: str = "w
     return card.Document([card.Head(symbol, word), *map(card.Paragraph, sentences)], tone)
 
 
-def one_run(run: card.Series, budget_mib: float, cap_mib: float, predicted_mib: float | None = None) -> card.Figure:
-    """The figure of one run."""
-    return card.Figure([run], curve.describe(run, budget_mib), budget_mib, cap_mib, predicted_mib)
+def one_run(
+    run: card.Series,
+    budget_mib: float,
+    cap_mib: float,
+    predicted_mib: float | None = None,
+    phases: Sequence[Phase] = (),
+) -> card.Figure:
+    """The figure of one run; ``phases`` are at most as many as a picture can show."""
+    alt = curve.describe(run, budget_mib, phases)
+    return card.Figure([run], alt, budget_mib, cap_mib, predicted_mib, phases=phases)
 
 
-def code_line(where: Where | None, label: str = "") -> list[card.Code]:
-    """The line that was executing, as the learner wrote it."""
-    if where is None:
-        return []
-    cell = "" if where.cell in ("", label, THIS_CELL) else f"{where.cell}, "
-    function = f" in {where.function}" if where.function and not where.function.startswith("<") else ""
-    return [card.Code(where.source.strip(), f"{cell}line {where.line}{function}")]
+def places(where: Where | None, blame: Where | None, label: str = "") -> list[card.Block]:
+    """The line that was executing, as the learner wrote it; where the line to blame is another one, both."""
+    lines: list[card.Block] = [
+        card.Code(line.source.strip(), _place(line, label) + _within(line)) for line in (where, blame) if line
+    ]
+    if where and blame and blame != where:
+        both = f"It died at {_place(where, label)}; the memory came at {_place(blame, label)}."
+        return [card.Paragraph(both), *lines]
+    return lines[:1]
+
+
+def explanation(run: Outcome | Record, growers: Sequence[Growth], label: str = "") -> list[card.Block]:
+    """Who grew, why a run died, and what to do."""
+    link = lab_link(run.cause_lab) if run.cause_lab else None
+    facts = [
+        card.Fact("Likely cause", run.cause, link=None if run.remedy else link),
+        card.Fact("What to do", run.remedy, link=link),
+    ]
+    told: list[card.Block] = [fact for fact in facts if fact.text]
+    if not growers or not run.peak_mib:
+        return told
+    rows = []
+    shown_lines = {(line.cell, line.line) for line in (run.where, run.blame) if line}
+    for one in growers:
+        line = NOT_KNOWN if one.where is None else _place(one.where, label)
+        if one.where and (one.where.cell, one.where.line) not in shown_lines:
+            shown_lines.add((one.where.cell, one.where.line))
+            line += f": `{_beginning(one.where.source)}`"
+        rows.append((f"{mib(one.mib)}, {percent(one.mib / run.peak_mib, 0)}", line, one.phase))
+    return [
+        card.Table(("Memory", "Line", "Phase"), rows, caption="What was running while the memory grew", stacked=False),
+        *told,
+    ]
 
 
 def compare_prediction(predicted_mib: float | None, outcome: Outcome) -> str:
@@ -200,6 +231,22 @@ def lab_link(lab_number: str) -> tuple[str, str]:
         return name, f"{site.rstrip('/')}/labs/{lab.name}.html"
     notebooks = [Path(folder, f"{lab.name}.ipynb") for folder in (".", "../labs")]
     return name, next((path.as_posix() for path in notebooks if path.exists()), "")
+
+
+def _place(where: Where, label: str) -> str:
+    """Cell and line, without the cell where it is the one above the card."""
+    cell = "" if where.cell in ("", label, THIS_CELL) else f"{where.cell}, "
+    return f"{cell}line {where.line}"
+
+
+def _within(where: Where) -> str:
+    return f" in {where.function}" if where.function and not where.function.startswith("<") else ""
+
+
+def _beginning(source: str) -> str:
+    """The beginning of a line, as code within a text."""
+    source = source.strip().replace("`", "'")
+    return source if len(source) <= SOURCE_LETTERS else source[: SOURCE_LETTERS - 1] + "…"
 
 
 def _only_defines(outcome: Outcome, predicted_mib: float | None) -> bool:

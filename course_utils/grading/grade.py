@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from course_utils.grading.seed import PUBLIC_SEED, CannotGrade
 from course_utils.grading.submission import Answer, Submission
 from course_utils.grading.tasks import KINDS
 from course_utils.labs import LabSpec
-from course_utils.sandbox import Listener
+from course_utils.postmortem.summary import condense
+from course_utils.sandbox import Listener, Outcome, Where
 
 
 def isolation_level(asked: str) -> str:
@@ -73,12 +75,13 @@ def grade_answer(
         task = KINDS[lab.function](lab, hidden, directory)
         outcome = task.grade(run, training, listener)
     judgement = task.judge(outcome)
-    line = outcome.where if judgement.verdict == outcome.status else None
+    if judgement.verdict == outcome.status:
+        fields |= post_mortem(outcome)
     return Record(
         verdict=judgement.verdict,
         message=judgement.message,
         score=judgement.points,
-        where=line and {"cell": line.cell, "line": line.line, "source": line.source},
+        phases=[asdict(phase) for phase in condense(outcome.phases)],
         peak_mib=round(outcome.peak_mib, 1),
         baseline_mib=round(outcome.baseline_mib, 1),
         accuracy=task.accuracy if outcome.status == "finished" else None,
@@ -88,6 +91,22 @@ def grade_answer(
         trace=outcome.trace,
         **fields,
     )
+
+
+def post_mortem(outcome: Outcome) -> dict[str, Any]:
+    """What a record keeps of the explanation of a death."""
+    return {
+        "where": _line(outcome.where),
+        "blame": _line(outcome.blame),
+        "cause": outcome.cause,
+        "remedy": outcome.remedy,
+        "cause_lab": outcome.cause_lab,
+        "growth": [{"mib": one.mib, "where": _line(one.where), "phase": one.phase} for one in outcome.growers],
+    }
+
+
+def _line(where: Where | None) -> dict[str, Any] | None:
+    return where and {"cell": where.cell, "line": where.line, "source": where.source}
 
 
 def of_student(record: Record, submission: Submission) -> Record:

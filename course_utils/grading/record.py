@@ -69,13 +69,34 @@ Sample = tuple[float, float]
 
 
 class Where(BaseModel):
-    """The last line of the learner's code that was executing. ``line`` counts from 1 within ``cell``."""
+    """A line of the learner's code. ``line`` counts from 1 within ``cell``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cell: Annotated[str, _line(200)]
     line: int = Field(ge=0)
     source: Annotated[str, _line(300)]
+
+
+class Growth(BaseModel):
+    """Memory that came at one line in one phase, and was still there at the end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mib: Figure
+    where: Where | None = Field(None, description="None where no line is known.")
+    phase: Annotated[str, _line(40)]
+
+
+class Phase(BaseModel):
+    """A stretch of a run. ``start`` and ``end`` in seconds; ``mib`` is how much more memory there was at its end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, _line(40)]
+    start: Figure
+    end: Figure
+    mib: float = Field(allow_inf_nan=False)
 
 
 class Record(BaseModel):
@@ -108,7 +129,17 @@ class Record(BaseModel):
     message: Annotated[str, _line(2000), Field(min_length=1)] = Field(
         description="What happened, in a sentence for the learner."
     )
-    where: Where | None = None
+    where: Where | None = Field(None, description="The last line of the learner's code that was executing.")
+    blame: Where | None = Field(None, description="The line that put the memory there; often the same as `where`.")
+    cause: Text = Field("", description="The likely cause, with its evidence; empty where it is not known.")
+    remedy: Text = Field("", description="What to do about the cause.")
+    cause_lab: str = Field("", pattern="^([0-9]{2})?$", description="The lab that teaches it.")
+    growth: tuple[Growth, ...] = Field(
+        (), max_length=3, description="Of a run that died: the lines at which the most memory came, the largest first."
+    )
+    phases: tuple[Phase, ...] = Field(
+        (), max_length=8, description="What the run was doing, in order; the names are those of the post-mortem."
+    )
     trace: Annotated[tuple[Sample, ...], BeforeValidator(thinned)] = Field(
         (), description="Seconds, and MiB above the baseline."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from course_utils import units
-from course_utils.postmortem import gpu
+from course_utils.postmortem import gpu, summary
 from course_utils.postmortem.evidence import Device, Limits, Where
 from course_utils.postmortem.growth import Growth
 from course_utils.postmortem.phases import Phase
@@ -52,28 +52,43 @@ class Outcome(Limits):
     device: Device | None = None
     """The driver's count; None for a run without a GPU budget."""
 
+    @property
+    def growers(self) -> list[Growth]:
+        """Who grew, at most three; none where memory cannot have been what ended the run."""
+        return summary.growers(self.growth, self.peak_mib) if self.status in ("out_of_memory", "died") else []
+
     def post_mortem(self) -> str:
-        """Return the explanation as plain text, one fact a line."""
+        """Return the explanation as plain text: where, who grew, why, what to do, and then what else is known."""
         lines = [self.message]
         if self.where:
-            lines.append(f"Last line of yours: {self.where}")
-        if self.blame and self.blame != self.where:
-            lines.append(f"The memory came at: {self.blame}")
-        if self.allocation:
-            lines.append(f"It asked for: {self.allocation}")
+            elsewhere = self.blame and self.blame != self.where
+            lines.append(f"{'It died at' if elsewhere else 'Last line of yours'}: {self.where}")
+            lines += [f"The memory came at: {self.blame}"] if elsewhere else []
         if on_gpu := gpu.account(self.gpu_budget_mib, self.gpu_in_use_mib, self.device):
             lines.append(f"On the GPU: {on_gpu}")
-        if grown := self.growth[:3]:
-            lines.append("Where the memory came:")
-            lines += [f"  {units.mib(one.mib)}, {one.phase}: {one.where or 'not known'}" for one in grown]
-        if self.ledger:
-            lines.append("Largest objects alive shortly before:")
-            lines += [f"  {item['name']}: {item['what']}, {units.mib(item['mib'])}" for item in self.ledger]
+        if grown := self.growers:
+            lines.append("What was running while the memory grew:")
+            told = {self.where, self.blame}
+            for one in grown:
+                place = units.NOT_KNOWN if one.where is None else str(one.where)
+                if one.where in told and one.where:
+                    place = f"{one.where.cell}, line {one.where.line}"
+                told.add(one.where)
+                share = units.percent(one.mib / self.peak_mib, 0)
+                lines.append(f"  {units.mib(one.mib)} ({share}), {one.phase}: {place}")
         if self.cause:
-            lesson = f" (lab {self.cause_lab})" if self.cause_lab else ""
-            lines.append(f"Likely cause: {self.cause}{lesson}")
+            lines.append(f"Likely cause: {self.cause}")
         if self.remedy:
             lines.append(f"What to do: {self.remedy}")
+        if self.cause_lab:
+            lines.append(f"See lab {self.cause_lab}.")
+        if self.allocation:
+            lines.append(f"It asked for: {self.allocation}")
+        if self.status != "finished" and (entries := summary.alive(self.ledger)):
+            lines.append("Largest objects alive shortly before:")
+            lines += [f"  {': '.join(filter(None, (name, what)))}, {mib}" for _, name, what, mib in entries]
+        if self.phases:
+            lines.append(f"Phases: {summary.phases_in_words(summary.condense(self.phases))}")
         if self.traceback:
             lines += ["", self.traceback.rstrip()]
         return "\n".join(lines)

@@ -23,6 +23,7 @@ COLUMNS = (
     "time_limit",
     "message",
     "where",
+    "blame",
     "submission",
     "sha256",
     "method",
@@ -43,8 +44,9 @@ def as_csv(records: Sequence[Record]) -> str:
     writer.writerow(COLUMNS)
     for record in records:
         row = dict(record)
-        if where := record.where:
-            row["where"] = f"{where.cell}, line {where.line}: {where.source}"
+        for name in ("where", "blame"):
+            if line := row[name]:
+                row[name] = f"{line.cell}, line {line.line}: {line.source}"
         writer.writerow([harmless(row[name]) for name in COLUMNS])
     return text.getvalue()
 

@@ -1,0 +1,95 @@
+"""The evidence in so few words that a person reads them: who grew, the phases, what was alive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from course_utils.postmortem.growth import Growth
+from course_utils.postmortem.phases import Phase
+from course_utils.units import change, mib, seconds
+
+GROWERS = 3
+SMALL = 0.02  # of the time and of the memory
+STRETCHES = 8
+ALIVE, SMALLEST_MIB = 5, 1.0
+WITHOUT_VARIABLE = ("weights", "optimizer", "accumulator", "figures")  # kinds whose name is not a variable's
+
+
+class Stretch(Protocol):
+    """A `Phase`, or the same out of a record."""
+
+    name: str
+    start: float
+    end: float
+    mib: float
+
+
+def growers(growth: Sequence[Growth], peak_mib: float) -> list[Growth]:
+    """Return who grew the most: the first three of ``growth``, without those that are next to nothing of the peak."""
+    return [one for one in growth[:GROWERS] if one.mib >= SMALL * peak_mib > 0]
+
+
+def condense(phases: Sequence[Phase], most: int = STRETCHES) -> list[Phase]:
+    """Return at most ``most`` stretches that cover the same time and memory.
+
+    A flicker, small in time and in memory, belongs to the larger of its neighbours. So does the smallest stretch while
+    there are too many: a stretch has the name of the largest phase in it.
+    """
+    found = list(phases)
+    if not found:
+        return found
+    duration = found[-1].end - found[0].start
+    level = highest = 0.0
+    for one in found:
+        level += one.mib
+        highest = max(highest, level)
+
+    def weigh(one: Phase) -> float:
+        return max((one.end - one.start) / (duration or 1.0), abs(one.mib) / (highest or 1.0))
+
+    weights = [weigh(one) for one in found]
+    while len(found) > 1:
+        at = min(range(len(found)), key=weights.__getitem__)
+        if weights[at] >= SMALL and len(found) <= most:
+            break
+        name = found[
+            max((index for index in (at - 1, at + 1) if 0 <= index < len(found)), key=weights.__getitem__)
+        ].name
+        low, high = at, at + 1
+        while low > 0 and found[low - 1].name == name:
+            low -= 1
+        while high < len(found) and found[high].name == name:
+            high += 1
+        joined = Phase(name, found[low].start, found[high - 1].end, sum(one.mib for one in found[low:high]))
+        found[low:high], weights[low:high] = [joined], [weigh(joined)]
+    return found
+
+
+def totals(phases: Sequence[Stretch]) -> dict[str, str]:
+    """Return the time and the memory of each phase in words, "0.9 s, +375 MiB", in the order of their first stretch."""
+    found: dict[str, tuple[float, float]] = {}
+    for one in phases:
+        duration, amount = found.get(one.name, (0.0, 0.0))
+        found[one.name] = duration + one.end - one.start, amount + one.mib
+    return {name: f"{seconds(duration)}, {change(amount)}" for name, (duration, amount) in found.items()}
+
+
+def phases_in_words(phases: Sequence[Stretch]) -> str:
+    """Return the phases as a text: "loading 0.9 s, +375 MiB; tracing 0.2 s, +18 MiB"."""
+    return "; ".join(f"{name} {words}" for name, words in totals(phases).items())
+
+
+def alive(ledger: Sequence[Mapping[str, Any]]) -> list[tuple[bool, str, str, str]]:
+    """Return the largest entries of a ledger: whether a variable holds it, how it is called, what it is, its memory.
+
+    What no variable holds, such as the weights of all models, is called by its kind.
+    """
+    found = []
+    for entry in ledger:
+        kind = str(entry.get("kind", ""))
+        named = bool(entry["name"]) and kind not in WITHOUT_VARIABLE
+        what = entry["what"] + (", held by a library" if named and entry.get("library") else "")
+        if entry["mib"] >= SMALLEST_MIB:
+            found.append((named, entry["name"] if named else kind or "no name", what, mib(entry["mib"])))
+    return found[:ALIVE]
