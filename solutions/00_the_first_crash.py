@@ -56,9 +56,14 @@ total = table.sum()
 # 1. **What happened.** It was killed for its memory. Nothing was wrong with the Python code.
 # 2. **Which line.** The last of your lines that was running. A killed process cannot report this itself, so the course
 #    watches it from outside.
-# 3. **How far it got.** The peak when it was killed, the budget, and the curve of its memory over time.
+# 3. **What was running while the memory grew.** Up to three lines, how much memory came at each, and the phase: what
+#    the run was doing, such as *loading* data or the *first step* of a training.
+# 4. **Why, and what to do**, where the evidence shows it.
+# 5. **How far it got.** The peak when it was killed, the budget, and the curve of its memory over time. Each phase has
+#    a number and a color.
+# 6. **What was in memory** shortly before: the largest objects.
 #
-# In Colab you get the first of the three at best. The next section explains why.
+# In Colab you get the first of these at best. The next section explains why.
 
 # %% [markdown]
 # ## Explain
