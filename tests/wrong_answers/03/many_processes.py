@@ -1,5 +1,5 @@
 # expected: over_budget
-# Saves memory everywhere else, then starts three processes, each with memory of its own.
+# Saves memory everywhere else, then starts five processes, each with memory of its own.
 import random
 
 import keras
@@ -50,5 +50,5 @@ def train(folder):
         ]
     )
     model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(Scans(paths, workers=3, use_multiprocessing=True), epochs=3, verbose=0)
+    model.fit(Scans(paths, workers=5, use_multiprocessing=True), epochs=3, verbose=0)
     return model
