@@ -172,7 +172,7 @@ _AMOUNTS = [
         (r"MPS allocated: [^)]{1,80}, max allowed: <limit>\)", "B"),
         (r"Limit:\s{1,60}<limit>\s{1,9}InUse:\s{1,60}<used>", "B"),
         (r"<used> of <limit> (?:physical|virtual) memory used", "B"),
-        (r"mem <used> exceeded limit <limit>", "B"),
+        (r"mem (?:job total )?<used> exceeded limit <limit>", "B"),
         (r"memory limit \(<used> > <limit>\)", "K"),
         (r"was using <used>, which exceeds its request of <limit>", "B"),
         (r"memory limit of <limit> exceeded with <used> used", "B"),

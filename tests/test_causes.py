@@ -566,6 +566,12 @@ HOSTILE = {
     "devices": "No space left on device /dev/shm ",
     "colours": "\x1b[0;",
     "arrays": "Unable to allocate 1 for an array with shape (1, ",
+    "training": "Epoch 1 loss: 1 ",
+    "algorithms": "Failed to determine best cudnn convolution ",
+    "limits": "exceeded memory killed limit quota ",
+    "tensors": "OOM when allocating tensor with shape[1, 1] attention ",
+    "frames": 'File "a.py", line 1\n---> 1 x\n',
+    "amounts": "Limit: 1 InUse: 1 Used 1 of 1 ",
 }
 
 
