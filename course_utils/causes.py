@@ -178,7 +178,8 @@ _AMOUNTS = [
         (r"memory limit of <limit> exceeded with <used> used", "B"),
         (r"memory limit of <limit>(?: megabytes)?\. Peak usage: <used>", "M"),
         (r"Max Memory :\s{1,60}<used>[\s\S]{0,200}Total Requested Memory :\s{1,60}<limit>", "M"),
-        (r"Memory usage: <free> free, <limit> total", "B"),
+        (r"(?:Memory usage:|Driver report) <free> free(?:,| and) <limit> total", "B"),
+        (r"Free memory/Total memory: <free>/<limit>", "B"),
         (r"anon-rss:<used>", "K"),
         (r"Created (?:TensorFlow )?device [^\n]{0,80} with <limit> memory", "M"),
     )
