@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment labs book test quick lint lock serve address clean
+.PHONY: help environment labs book test quick gpu lint lock serve address clean
 
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
@@ -73,6 +73,9 @@ test: lint ## run every check and every test, including those of the book in a b
 
 quick: lint ## run every check, and every test that needs no training and no book
 	$(BIN)/python -m pytest -m "not trains"
+
+gpu: $(ENVIRONMENT_STAMP) ## run the tests that need an NVIDIA GPU, in minutes, and print a table; without one, say so
+	$(BIN)/python -m pytest tests/gpu || [ $$? = 5 ] # without a GPU there is no test to run, and the line above says so
 
 serve: book ## build the site and show it at http://localhost:8000 (PORT=...)
 	$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)

@@ -84,6 +84,22 @@ start = time.perf_counter()
 model.fit(x, y, batch_size=64, epochs=3, verbose=0)
 seconds = time.perf_counter() - start
 """
+# What a run holds on a GPU, through TensorFlow and past it. MIB is replaced by an amount.
+THROUGH_TENSORFLOW = "import time\nimport tensorflow as tf\na = tf.zeros((MIB, 2**18))\nint(a[0, 0])\ntime.sleep(0.3)"
+PAST_TENSORFLOW = """
+import ctypes, time
+driver = ctypes.CDLL("libcuda.so.1")
+device, context, address = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_uint64()
+for code in (
+    driver.cuInit(0),
+    driver.cuDeviceGet(ctypes.byref(device), 0),
+    driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device),
+    driver.cuCtxSetCurrent(context),
+    driver.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(MIB * 2**20)),
+):
+    assert code == 0, f"CUDA error {code}"
+time.sleep(0.3)
+"""
 console = Console(width=150)
 
 
@@ -160,6 +176,25 @@ def promptness(methods: list[str]) -> None:
     console.print(f"{imported:.2f} s, {imported / start:.0f} times as long (medians of 5).")
 
 
+def device() -> None:
+    """Print what the driver and TensorFlow's allocator count for known amounts on a GPU. Not run on a GPU yet."""
+    if why := memory.GpuMeter.probe():
+        console.print(f"The memory of a GPU is not measured: {why}.")
+        return
+    table = Table("need", "MiB", "driver", "allocator", "context", title="On a GPU, with a budget of 1,024 MiB")
+    for name, source in (("through TensorFlow", THROUGH_TENSORFLOW), ("past TensorFlow", PAST_TENSORFLOW)):
+        for amount in (100, 400, 800):
+            outcome = sandbox.run(source.replace("MIB", str(amount)), budget_mib=4096, gpu_budget_mib=1024)
+            found = outcome.device
+            if outcome.status != "finished" or found is None or not found.trace:
+                table.add_row(name, str(amount), outcome.message, (found and found.unread) or "", "")
+                continue
+            allocator = "" if outcome.gpu_peak_mib is None else f"{outcome.gpu_peak_mib:.1f}"
+            table.add_row(name, str(amount), f"{found.peak_mib:.1f}", allocator, f"{found.context_mib:.1f}")
+    console.print(table)
+    console.print("Without memory growth the driver counts TensorFlow's whole pool, of the budget's size.")
+
+
 def waiting() -> None:
     """Print how long the first and the second asking for 4,000 scans takes, and loading the extension."""
     draw = (
@@ -197,6 +232,7 @@ def main() -> None:
     known_needs(methods)
     training_spread(methods, options.runs)
     promptness(methods)
+    device()
     waiting()
 
 

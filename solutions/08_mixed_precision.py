@@ -376,7 +376,8 @@ print(f"This processor's instructions for wide or short numbers: {', '.join(know
 # keras.config.set_dtype_policy("mixed_float16" if gpu else "mixed_bfloat16")
 # ```
 #
-# The next cell needs a GPU. **It was not run on a GPU for this page.**
+# The next cell needs a GPU. **It last ran on one at commit 5556f52, and this page was made without one.** The page
+# *On a GPU* of the course's site has what it showed.
 
 # %%
 # %%sandbox --budget 8192 --gpu-budget 2048 --into on_gpu --after start

@@ -409,8 +409,9 @@ for name, outcome in list(recomputed.items())[1:]:
 # ## On a GPU
 #
 # A GPU has a memory of its own, and TensorFlow treats it in its own way. The cells of this section need a GPU. Without
-# one, each prints a sentence. **They were not run on a GPU for this page**, so check the statements here about them
-# yourself. In Colab, choose **Runtime > Change runtime type** and a GPU, and run the lab again.
+# one, each prints a sentence. **They last ran on a GPU at commit 5556f52, and this page was made without one.** So
+# check the statements here yourself: in Colab, choose **Runtime > Change runtime type** and a GPU, and run the lab
+# again. The page *On a GPU* of the course's site has what they showed.
 
 # %%
 import os
@@ -472,10 +473,16 @@ else:
 # `--gpu-budget 512` makes a **logical device** of 512 MiB before the first operation, as
 # `tf.config.set_logical_device_configuration` does in your own code. A batch that is too large then ends in
 # `ResourceExhaustedError`. That is an exception: the process goes on, and the message names the shape that did not fit.
+# In `fit` and `predict`, which Keras compiles on a GPU, the same crash can come as an `UnknownError` with a long text,
+# and the words `RESOURCE_EXHAUSTED: Out of memory` stand near its end.
+#
+# **Wait for it.** A refused allocation takes ten seconds. TensorFlow waits for memory to be given back, and tries
+# again, before it reports the error.
 #
 # Inside the process, TensorFlow's own count of the pool is more useful than `nvidia-smi`: `get_memory_info` gives the
-# memory in use now and the peak so far. The budget of 8,192 MiB is for the machine's own memory, because the driver's
-# libraries need gigabytes of it. Without a GPU, the cell needs none of that.
+# memory in use now and the peak so far. The budget of 8,192 MiB is for the machine's own memory, and it is far more
+# than the cell needs. A GPU takes some of that memory too: for the driver, which is part of the baseline, and for
+# compiling a model, which is not.
 
 # %%
 # %%sandbox --budget 8192 --gpu-budget 512 --into on_gpu
@@ -516,9 +523,10 @@ else:
 # ### Enough memory in total, but in pieces
 #
 # A pool can have enough free memory in total but no free piece that is large enough. This is called **fragmentation**.
-# The cell below fills the device with pieces of 1 MiB, gives back every second piece, and asks for 64 MiB at once. When
-# this happens to you, keep shapes the same from batch to batch, or set `TF_GPU_ALLOCATOR=cuda_malloc_async` before
-# TensorFlow starts.
+# The cell below fills the device with pieces of 1 MiB, gives back every second piece, and asks for 64 MiB at once. Each
+# refusal takes its ten seconds. The number that fills the pieces is on the device from the start: once the device is
+# full, not even a single number can be copied to it. When fragmentation happens to you, keep shapes the same from batch
+# to batch, or set `TF_GPU_ALLOCATOR=cuda_malloc_async` before TensorFlow starts.
 
 # %%
 # %%sandbox --budget 8192 --gpu-budget 512 --into fragmented
@@ -527,16 +535,17 @@ import tensorflow as tf
 if not tf.config.list_physical_devices("GPU"):
     print("Skipped: this cell needs a GPU, and there is none here.")
 else:
+    one = tf.constant(1.0)
     pieces = []
     try:
         while True:
-            pieces.append(tf.fill((512, 512), float(len(pieces))))
+            pieces.append(tf.fill((512, 512), one))
     except tf.errors.ResourceExhaustedError:
         print(f"Full with {len(pieces)} pieces of 1 MiB.")
     given_back = len(pieces[::2])
     del pieces[::2]
     try:
-        large = tf.fill((64, 512, 512), 1.0)
+        large = tf.fill((64, 512, 512), one)
         print(f"64 MiB at once: one piece was large enough, with {given_back} MiB free.")
     except tf.errors.ResourceExhaustedError:
         print(f"64 MiB at once: refused, with {given_back} MiB free.")

@@ -391,6 +391,27 @@ def test_the_numbers_of_a_text_are_used(text, words):
     assert words in causes.explain(text).why
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Epoch 1/5\n1563/1563 - 10s - loss: 0.5 - val_loss: 0.4\nTotal params: 1,234 (4.82 KB)",
+        "Successfully completed.\n    Max Memory :  1024 MB\n    Total Requested Memory : 4096.00 MB",
+        "JobID State ExitCode\n4711 COMPLETED 0:0\n4712 FAILED 1:0",
+        "Process finished with exit code 1",
+        "ModuleNotFoundError: No module named 'memory_profiler'",
+        "ValueError: memory_limit must be a positive number",
+        "We clear the memory with clear_session() and free the GPU memory.",
+        "Killed it! Accuracy 99%",
+        "docker run --memory 4g --gpus all tensorflow/tensorflow",
+        "CUDA error: invalid device ordinal",
+        "Allocation of 154140672 exceeds 10% of free system memory.\nValueError: Failed to find data adapter",
+        "INFO:jax._src.xla_bridge:Unable to initialize backend 'tpu': INTERNAL: Failed to open libtpu.so",
+    ],
+)
+def test_words_about_memory_alone_do_not_make_it_memory(text):
+    assert causes.explain(text).kind in ("not_memory", "unknown")
+
+
 def test_amounts_of_the_gpu_explain_nothing_about_ram():
     text = (
         "Created device /job:localhost/replica:0/task:0/device:GPU:0 with 1024 MB memory: -> device: 0\n"
@@ -568,6 +589,12 @@ HOSTILE = {
     "devices": "No space left on device /dev/shm ",
     "colours": "\x1b[0;",
     "arrays": "Unable to allocate 1 for an array with shape (1, ",
+    "training": "Epoch 1 loss: 1 ",
+    "algorithms": "Failed to determine best cudnn convolution ",
+    "limits": "exceeded memory killed limit quota ",
+    "tensors": "OOM when allocating tensor with shape[1, 1] attention ",
+    "frames": 'File "a.py", line 1\n---> 1 x\n',
+    "amounts": "Limit: 1 InUse: 1 Used 1 of 1 ",
 }
 
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+import sys
+import textwrap
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from course_utils import memory, sandbox
@@ -231,6 +235,68 @@ for name in ("listed/libcudnn.so.9", "other/secret"):
     assert seen.stdout == "True\nFalse\n", seen.post_mortem()
     if level == "bwrap":
         assert sandbox.run(code, budget_mib=256, isolation=level).stdout == "False\nFalse\n"
+
+
+CONTEXT_MIB = 200
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A stand-in for the driver, which knows what a process holds from a file PID-MIB in a folder that it shows.
+
+    It shows that figures of a driver are used as they should be; that NVML gives such figures, only a GPU can show.
+    """
+
+    class Refused(Exception):
+        pass
+
+    def running_processes(device: int) -> list[types.SimpleNamespace]:
+        if (tmp_path / "refused").exists():
+            raise Refused("Insufficient Permissions")
+        held = {process.pid: CONTEXT_MIB for process in psutil.Process().children(recursive=True)}
+        held |= dict(tuple(map(int, path.name.split("-"))) for path in tmp_path.glob("*-*"))
+        return [types.SimpleNamespace(pid=pid, usedGpuMemory=mib * memory.MIB) for pid, mib in held.items()]
+
+    stand_in = types.SimpleNamespace(
+        NVMLError=Refused,
+        NVMLLibraryMismatchError=Refused,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: 1,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetComputeRunningProcesses=running_processes,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", stand_in)
+    memory.gpu._devices.cache_clear()
+    yield tmp_path
+    memory.gpu._devices.cache_clear()
+
+
+def holding(folder: Path, mib: int) -> str:
+    """Code of a process that holds so much of the device, context and all, for half a minute at most."""
+    return f"import os, time\nopen(f'{folder}/{{os.getpid()}}-{mib}', 'w').close()\ntime.sleep(SECONDS)\n"
+
+
+def test_a_run_is_measured_above_its_context_and_may_hold_the_code_of_libraries(driver: Path) -> None:
+    code = holding(driver, CONTEXT_MIB + 300).replace("SECONDS", "0.3")
+    outcome = sandbox.run(code, budget_mib=256, gpu_budget_mib=64)
+    assert outcome.status == "finished" and outcome.device is not None
+    assert (outcome.device.context_mib, outcome.device.peak_mib) == (CONTEXT_MIB, 300)
+    assert outcome.device.trace[0][1] == 0 and outcome.device.trace[-1][1] == 300
+
+
+def test_a_run_is_killed_for_what_its_processes_hold_on_the_device(driver: Path) -> None:
+    code = f"import os, time\nif os.fork() == 0:\n{textwrap.indent(holding(driver, 900), '    ')}time.sleep(SECONDS)"
+    outcome = sandbox.run(code.replace("SECONDS", "30"), budget_mib=256, gpu_budget_mib=64)
+    assert outcome.status == "out_of_gpu_memory" and outcome.seconds < 25
+    assert "900 MiB" in outcome.message and "64 MiB" in outcome.message and "without it" in outcome.cause
+    assert "full height 900 MiB" in text_of(outcome_card(outcome))
+
+
+def test_a_driver_that_stops_answering_ends_no_run(driver: Path) -> None:
+    code = f"import time\ntime.sleep(0.2)\nopen('{driver}/refused', 'w').close()\ntime.sleep(0.3)"
+    outcome = sandbox.run(code, budget_mib=256, gpu_budget_mib=64)
+    assert outcome.status == "finished" and outcome.device is not None
+    assert "the driver refuses (Insufficient Permissions)" in outcome.device.unread
 
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="There is a GPU: tests/gpu tests the real one.")

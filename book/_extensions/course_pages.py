@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os.path
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from IPython.lib.lexers import IPython3Lexer
 from pygments.lexers import Python3Lexer
@@ -26,8 +27,12 @@ MEASURED = Path(__file__).resolve().parents[1] / "measured"
 DEPENDS_ON = {
     "causes": ["causes.toml", "labs.toml"],
     "labs": ["labs.toml"],
+    **{
+        f"gpu_{name}": ["../book/measured/gpu.json"]
+        for name in ("machine", "driver", "beside", "host", "lab_08", "peaks")
+    },
     "measured": [f"../book/measured/{spec.number}.json" for spec in labs.specs()],
-    "methods": ["memory/cgroup.py", "memory/procfs.py"],
+    "methods": ["memory/cgroup.py", "memory/procfs.py", "memory/gpu.py"],
 }
 
 KINDS = {
@@ -101,7 +106,7 @@ def methods_table(page: str, address: str) -> str:
     """Every way to read memory, and what it cannot see."""
     return "\n".join(
         f"{name}\n: Counts {meter.counts}. Looks every {meter.interval * 1000:g} ms. Cannot see {meter.cannot_see}.\n"
-        for name, meter in memory.METHODS.items()
+        for name, meter in {**memory.METHODS, "NVML, for a GPU": memory.GpuMeter}.items()
     )
 
 
@@ -135,6 +140,46 @@ def measured_table(page: str, address: str) -> str:
     return "\n".join(sections)
 
 
+def _gpu() -> dict[str, Any]:
+    """What was seen on a GPU, once: a record, which no command repeats on a machine without one."""
+    return json.loads((MEASURED / "gpu.json").read_text("utf-8"))
+
+
+def gpu_machine(page: str, address: str) -> str:
+    """The machine and the versions of everything on the page, in a sentence."""
+    found = _gpu()
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    return (
+        f"One {found['device']} with {mib(found['device_mib'])}, driver {found['driver_version']}, "
+        f"{found['processors']} processors, {versions}. Measured on {found['measured_on']}, at commit "
+        f"`{found['commit']}`."
+    )
+
+
+def gpu_amounts(name: str) -> Callable[[str, str], str]:
+    """A table of amounts of memory."""
+
+    def table(page: str, address: str) -> str:
+        rows = "\n".join(f"| {row['what']} | {row['amount']} |" for row in _gpu()[name])
+        return f"| What | Memory |\n|---|---:|\n{rows}"
+
+    return table
+
+
+def gpu_peaks(page: str, address: str) -> str:
+    """The peak of a training step for each model, type and batch."""
+    lines = []
+    for found in sorted(_gpu()["training_peaks"], key=lambda found: (found["parameters"], found["policy"])):
+        shape = " x ".join(map(str, found["shape"]))
+        peaks = " | ".join(f"{peak:,.0f}" for _, peak, _, _ in found["rows"])
+        lines.append(f"| {found['model']} | {shape} | {found['parameters']:,} | `{found['policy']}` | {peaks} |")
+    batches = [batch for batch, *_ in _gpu()["training_peaks"][0]["rows"]]
+    header = "".join(f" batch {batch} |" for batch in batches)
+    return f"| Model | Input | Parameters | Policy |{header}\n|---|---|---:|---|{'---:|' * len(batches)}\n" + "\n".join(
+        lines
+    )
+
+
 def ways_in_table(page: str, address: str) -> str:
     """Links that open the repository on borrowed machines."""
     slug = address.removeprefix("https://github.com/")
@@ -146,6 +191,9 @@ def ways_in_table(page: str, address: str) -> str:
 
 TABLES = {
     "causes": causes_table,
+    "gpu_machine": gpu_machine,
+    "gpu_peaks": gpu_peaks,
+    **{f"gpu_{name}": gpu_amounts(name) for name in ("driver", "beside", "host", "lab_08")},
     "labs": labs_table,
     "measured": measured_table,
     "methods": methods_table,

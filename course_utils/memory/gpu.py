@@ -17,7 +17,7 @@ from course_utils.memory.procfs import members, parent
 
 LIBRARIES_MIB = 256.0
 """What a run may hold above context and budget: code that cuBLAS, cuDNN and XLA load onto the device while it runs.
-106 MiB were seen on an H200."""
+More than twice what the record of an H200 in book/measured/gpu.json leaves for it; not known for any other device."""
 
 
 @functools.cache

@@ -90,8 +90,6 @@ def account(budget_mib: float | None, in_use_mib: float | None, device: Device |
     if in_use_mib is not None:
         parts.append(f"{units.mib(in_use_mib)} in use at the end, by TensorFlow's own count")
     if device and device.trace:
-        held = units.mib(device.trace[-1][1])
-        parts.append(
-            f"{held} held at the end, by the driver's count, above a context of {units.mib(device.context_mib)}"
-        )
+        held, context = units.mib(device.peak_mib), units.mib(device.context_mib)
+        parts.append(f"at most {held} held, by the driver's count, above a context of {context}")
     return "; ".join(parts)

@@ -14,6 +14,7 @@ from course_utils.memory import MIB
 from course_utils.postmortem import Device
 
 HIDDEN = "-1"
+MOST_POINTS = 4000
 
 
 def open_device(budget_mib: float | None) -> None:
@@ -67,17 +68,20 @@ class DeviceWatch:
             self.measured.unread = str(error)
         else:
             self._meter, self.measured.context_mib = meter, meter.context_mib
+            self.measured.trace.append((0.0, 0.0))
 
-    def look(self, seconds: float, at_once: bool = False) -> None:
-        """Read the device if it is time to, or ``at_once``; ``seconds`` is the time since the code began."""
-        trace = self.measured.trace
-        if self._meter is None or not at_once and trace and seconds - trace[-1][0] < self._meter.interval:
+    def look(self, seconds: float) -> None:
+        """Read the device if it is time to; ``seconds`` is the time since the code began."""
+        if self._meter is None or seconds - self.measured.trace[-1][0] < self._meter.interval:
             return
         try:
             sample = self._meter.sample()
         except memory.MeterUnavailable as error:
             self._meter, self.measured.unread = None, str(error)
             return
+        trace = self.measured.trace
         trace.append((seconds, sample.now_mib))
+        if len(trace) >= MOST_POINTS:
+            del trace[1::2]
         self.measured.peak_mib = max(self.measured.peak_mib, sample.now_mib)
         self.over = self._meter.over(sample)

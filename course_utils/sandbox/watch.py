@@ -169,7 +169,7 @@ class Watcher:
         sample, measured = self.meter.sample(), self.measured
         seconds = measured.seconds = time.monotonic() - self._started
         if self.device:
-            self.device.look(seconds, at_once=self.mailbox.testimony.end is not None)
+            self.device.look(seconds)
         new_peak = sample.peak_mib > measured.peak_mib
         measured.peak_mib = max(measured.peak_mib, sample.peak_mib)
         if not measured.trace or new_peak or seconds - measured.trace[-1][0] >= TRACE_PAUSE:
