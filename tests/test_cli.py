@@ -125,6 +125,9 @@ def test_doctor_says_what_this_machine_holds():
     plain = run("doctor").stdout
     assert f"Isolation: {found['isolation']}" in plain and f"Memory is read by: {found['method']}" in plain
     assert "cannot see: files in /dev/shm" in plain
+    gpu = found["gpu"]
+    assert gpu["available"] == (not gpu["why"])
+    assert f"GPU memory is {'read by: NVML' if gpu['available'] else 'not read: ' + gpu['why']}." in plain
 
 
 def test_explain_reads_a_file_or_standard_input(tmp_path):

@@ -190,6 +190,20 @@ print("last")
     assert len(cell.displays) == 1 and "FINISHED" in cell.text
 
 
+@pytest.mark.parametrize("options", ["", " --gpu-budget 64"])
+def test_while_a_run_with_a_gpu_budget_goes_on_its_line_says_why_it_may_stand_still(
+    notebook: Notebook, options: str
+) -> None:
+    said = []
+    for message in notebook.live(f"%%sandbox --budget 128{options}\nimport time\ntime.sleep(1.5)"):
+        if message["msg_type"] == "update_display_data":
+            said.append(message["content"]["data"]["text/plain"])
+    *while_running, card = said
+    waits = "TensorFlow tries a refused allocation on a GPU again for 10 s"
+    assert while_running and all((waits in text) == bool(options) for text in while_running)
+    assert "FINISHED" in card and waits not in card
+
+
 def test_of_a_very_long_output_the_beginning_and_the_end_are_shown(notebook: Notebook) -> None:
     cell = notebook.run("%%sandbox --budget 120\nfor number in range(100_000):\n    print(f'line {number}')\n")
     output = cell.streams["stdout"]
