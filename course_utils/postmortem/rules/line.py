@@ -1,0 +1,92 @@
+"""Read the words of a line of the learner's: they name what the evidence has shown, and decide nothing alone."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from course_utils.postmortem.evidence import Where
+from course_utils.postmortem.rules.case import Case
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The names of a statement; of a loop or a function only those of its first line."""
+
+    targets: frozenset[str] = frozenset()
+    """What it assigns to: ``x`` also where it is ``x[index] = ...``, and ``self.seen`` with its object."""
+    names: frozenset[str] = frozenset()
+    """What it reads."""
+    calls: frozenset[str] = frozenset()
+    """The last names of the functions that it calls: ``array`` for ``np.array(...)``."""
+    operations: int = 0
+    """How many times it computes."""
+    loops: bool = False
+    """Whether it is the first line of a loop or another block."""
+    divides: bool = False
+    """Whether it divides with ``/``."""
+
+
+def statement(case: Case, where: Where | None) -> Statement:
+    """Return the whole statement at a line, also where it goes over several lines."""
+    if where is None:
+        return Statement()
+    for name, source in case.cells:
+        if name == where.cell:
+            with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+                found = _innermost(ast.parse(source), where.line)
+                if found is not None:
+                    return _read(found)
+    source = where.source.rstrip(":")
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        return _read(ast.parse(source))
+    return Statement()
+
+
+def loop(case: Case, where: Where | None) -> tuple[str, int, int] | None:
+    """Return the outermost loop around a line: its cell and its first and last line; None where it is in no loop."""
+    for name, source in case.cells:
+        if where and name == where.cell:
+            with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+                for node in ast.walk(ast.parse(source)):
+                    inside = isinstance(node, ast.For | ast.While | ast.AsyncFor)
+                    if inside and node.lineno <= where.line <= (node.end_lineno or node.lineno):
+                        return name, node.lineno, node.end_lineno or node.lineno
+    return None
+
+
+def _innermost(tree: ast.AST, line: int) -> ast.stmt | None:
+    found = None
+    for node in ast.walk(tree):  # which goes from the outermost to the innermost
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno):
+            found = node
+    return found
+
+
+def _read(found: ast.AST) -> Statement:
+    targets, names, calls = set(), set(), set()
+    operations, divides = 0, False
+    for node in _nodes(found):
+        if isinstance(node, ast.Name | ast.Attribute):
+            named = targets if isinstance(node.ctx, ast.Store) else names
+            named.add(ast.unparse(node))
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            targets.add(ast.unparse(node.value))
+        elif isinstance(node, ast.Call):
+            calls.add(ast.unparse(node.func).rpartition(".")[2][:60])
+        elif isinstance(node, ast.BinOp | ast.AugAssign):
+            operations += 1
+            divides = divides or isinstance(node.op, ast.Div)
+    return Statement(
+        frozenset(targets), frozenset(names), frozenset(calls), operations, hasattr(found, "body"), divides
+    )
+
+
+def _nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a statement without the statements inside it."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.stmt) or isinstance(node, ast.Module):
+            yield from _nodes(child)
