@@ -15,7 +15,7 @@ from course_utils.postmortem.rules.data import (
     together,
     unfinished,
 )
-from course_utils.postmortem.rules.lists import JOINS, joined, padded
+from course_utils.postmortem.rules.lists import JOINS, joined, padded, windows
 from course_utils.units import mib, percent
 
 MOSTLY_ZERO = 0.9
@@ -205,7 +205,7 @@ def _finished_copies(case: Case) -> Finding | None:
 def whole_data(case: Case) -> Finding | None:
     """Where nothing more special is wrong: the data are in memory as a whole."""
     own = case.grown(*OWN)
-    special = [rule(case) for rule in (mostly_zeros, padding, float64, copies, joined)]
+    special = [rule(case) for rule in (mostly_zeros, padding, float64, copies, joined, windows)]
     if own < 0.5 * case.peak_mib or any(one and one.mib >= 0.5 * case.peak_mib for one in special):
         return None
     found = [one for one in holdings(case) if one.kind in ("array", "tensor", "dataframe")]

@@ -11,7 +11,7 @@ from course_utils.postmortem import phases
 from course_utils.postmortem.evidence import Frame, Stack, Where
 from course_utils.postmortem.growth import Growth, charge
 from course_utils.postmortem.rules.case import Case
-from course_utils.postmortem.rules.line import Statement, loop, statement
+from course_utils.postmortem.rules.line import Statement, definition, loop, statement
 from course_utils.units import mib
 
 OWN = (phases.LOADING, phases.BETWEEN)
@@ -198,13 +198,19 @@ def _grown(case: Case, told: Callable[[Frame], bool]) -> list[Growth]:
 
 
 def made_at(case: Case, found: Iterable[Holding]) -> Where | None:
-    """Return the line at which these came: one that assigns to them, else one that names them, else the largest."""
-    names = {one.name for one in found}
+    """Return the line at which these came: one that assigns to them, else one that names them, else the largest.
+
+    A line that only fills an array had no choice: the line that made it chose the shape and the type.
+    """
+    names = {one.name: one.scope for one in found}
     lines = [one for one in case.growth if one.where and one.phase in OWN and one.mib >= 0.1 * case.peak_mib]
     for part in ("targets", "names"):
         for one in lines:
-            if names & getattr(statement(case, one.where), part):
-                return one.where
+            line = statement(case, one.where)
+            if words := names.keys() & getattr(line, part):
+                name = min(words)
+                made = definition(case, name, names[name]) if name in line.fills else None
+                return made or one.where
     return lines[0].where if lines else None
 
 

@@ -23,10 +23,31 @@ class Statement:
     """The last names of the functions that it calls: ``array`` for ``np.array(...)``."""
     operations: int = 0
     """How many times it computes."""
-    loops: bool = False
-    """Whether it is the first line of a loop or another block."""
     divides: bool = False
     """Whether it divides with ``/``."""
+
+    fills: frozenset[str] = frozenset()
+    """Those of the targets of which it only writes a part: ``x[index] = ...``."""
+
+
+def definition(case: Case, name: str, scope: str) -> Where | None:
+    """Return the only line that makes a variable, in the function ``scope`` ("" for none); None where it is not one."""
+    found = []
+    for cell, source in case.cells:
+        lines = source.split("\n")
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            for function, node in _assignments(ast.parse(source), ""):
+                if function == scope and name in {ast.unparse(target) for target in node.targets}:
+                    found.append(Where(cell, node.lineno, lines[node.lineno - 1].strip()[:300], function))
+    return found[0] if len(found) == 1 else None
+
+
+def _assignments(tree: ast.AST, function: str) -> Iterator[tuple[str, ast.Assign]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Assign):
+            yield function, node
+        inside = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else function
+        yield from _assignments(node, inside)
 
 
 def statement(case: Case, where: Where | None) -> Statement:
@@ -66,21 +87,26 @@ def _innermost(tree: ast.AST, line: int) -> ast.stmt | None:
 
 
 def _read(found: ast.AST) -> Statement:
-    targets, names, calls = set(), set(), set()
+    targets, fills, names, calls = set(), set(), set(), set()
     operations, divides = 0, False
     for node in _nodes(found):
         if isinstance(node, ast.Name | ast.Attribute):
             named = targets if isinstance(node.ctx, ast.Store) else names
             named.add(ast.unparse(node))
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-            targets.add(ast.unparse(node.value))
+            fills.add(ast.unparse(node.value))
         elif isinstance(node, ast.Call):
             calls.add(ast.unparse(node.func).rpartition(".")[2][:60])
         elif isinstance(node, ast.BinOp | ast.AugAssign):
             operations += 1
             divides = divides or isinstance(node.op, ast.Div)
     return Statement(
-        frozenset(targets), frozenset(names), frozenset(calls), operations, hasattr(found, "body"), divides
+        targets=frozenset(targets | fills),
+        names=frozenset(names),
+        calls=frozenset(calls),
+        operations=operations,
+        divides=divides,
+        fills=frozenset(fills),
     )
 
 

@@ -65,6 +65,8 @@ def joined(case: Case) -> Finding | None:
                 f"{_list(one)}. Line {made.where.line} was making one array of them, which needs as much again: "
                 f"{mib(made.mib)} of it was there"
             )
+            if one.dtype == "float64":
+                words += ". Both are float64: as float32 they need half of that, and pixels as uint8 an eighth"
             return Finding("list_then_array", one.mib + made.mib, f"{words}.", made.where)
     return None
 
@@ -83,20 +85,22 @@ def kept_in_a_list(case: Case) -> Finding | None:
         if one.library or one.shared or case.grown(*OWN) < 0.6 * one.mib:
             continue
         filler = case.filler(one.name)
-        size = one.mib
-        if one.grows and adds_to(case, one, filler):
-            size += since_the_ledger(case)
+        grown = since_the_ledger(case) if one.grows and adds_to(case, one, filler) else 0.0
+        size = one.mib + grown
+        more = f", and {mib(grown)} came after it was last weighed" if grown > 0.1 * size else ""
         if size < LEAST * case.peak_mib:
             continue
         blame = filler or made_at(case, [one])
         if one.dtype in NUMBERS:
-            words = f"{_list(one)}. Python keeps each number as an object of 24 to 32 bytes, and 8 more point to it"
+            words = (
+                f"{_list(one)}{more}. Python keeps each number as an object of 24 to 32 bytes, and 8 more point to it"
+            )
             return Finding("python_numbers", size, f"{words}.", blame)
         if not one.shape:
             continue
         if windows := _overlap(case, one):
             return Finding("overlapping_windows", size, windows, blame)
-        return Finding("list_of_images", size, f"{_list(one)}.", blame)
+        return Finding("list_of_images", size, f"{_list(one)}{more}.", blame)
     return None
 
 

@@ -228,7 +228,8 @@ def workers(case: Case) -> Finding | None:
         f"{mib(elsewhere)} of the {mib(case.peak_mib)} were not in the process that trains but in {processes} worker "
         f"processes, {mib(elsewhere / processes)} each, and in what they send to it"
     )
-    return Finding("workers", elsewhere, f"{words}.", runner(case) or case.where)
+    came = case.grown(*WHILE_RUNNING, phases.CALLING)  # the main process is where it was seen, and not where it came
+    return Finding("workers", min(case.peak_mib, max(elsewhere, came)), f"{words}.", runner(case) or case.where)
 
 
 def named(case: Case, words: str) -> Where | None:
