@@ -10,7 +10,7 @@ from course_utils.postmortem import phases
 from course_utils.postmortem.evidence import Frame, Where
 from course_utils.postmortem.rules.case import Case, Finding
 from course_utils.postmortem.rules.data import OWN, grower_in, grown_in, holdings, since_the_ledger
-from course_utils.postmortem.rules.line import statement
+from course_utils.postmortem.rules.line import loop, statement
 from course_utils.units import mib
 
 LEAST = 0.2  # of the memory
@@ -80,15 +80,35 @@ def tensor_slices(case: Case) -> Finding | None:
 
 
 def running(case: Case) -> float:
-    """Return the MiB that can have come into the buffers of pipelines while they ran."""
-    own = grown_in(case, lambda frame: frame.function in ITERATES and "tensorflow/" in frame.file)
+    """Return the MiB that can have come into the buffers of pipelines while they ran.
+
+    In a loop of the learner's own they fill in the background, whatever line of the loop is running.
+    """
+    around = loop(case, _reader(case))
+    kept = sum(one.mib for one in holdings(case) if one.kind == "list" and one.grows)
+    inside = sum(
+        one.mib for one in case.growth if one.where and one.phase in OWN and around and _within(one.where, around)
+    )
+    own = max(grown_in(case, _iterates), inside - kept)
     return case.grown(*WHILE_RUNNING) + min(own, case.grown(*OWN))
 
 
 def runner(case: Case) -> Where | None:
-    if case.grown(*WHILE_RUNNING):
-        return case.grower(*WHILE_RUNNING)
-    return grower_in(case, lambda frame: frame.function in ITERATES and "tensorflow/" in frame.file)
+    """Return the line that took elements from a pipeline."""
+    return case.grower(*WHILE_RUNNING) if case.grown(*WHILE_RUNNING) else _reader(case)
+
+
+def _reader(case: Case) -> Where | None:
+    return grower_in(case, _iterates)
+
+
+def _iterates(frame: Frame) -> bool:
+    return frame.function in ITERATES and "tensorflow/" in frame.file
+
+
+def _within(where: Where, around: tuple[str, int, int]) -> bool:
+    cell, first, last = around
+    return where.cell == cell and first <= where.line <= last
 
 
 def cached(case: Case) -> Finding | None:
