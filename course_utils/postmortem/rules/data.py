@@ -211,7 +211,8 @@ def made_at(case: Case, found: Iterable[Holding]) -> Where | None:
                 name = min(words)
                 made = definition(case, name, names[name]) if name in line.fills else None
                 return made or one.where
-    return lines[0].where if lines else None
+    made = next(filter(None, (definition(case, one.name, one.scope) for one in found)), None)
+    return made or (lines[0].where if lines else None)
 
 
 def together(found: Sequence[Holding]) -> float:

@@ -42,6 +42,20 @@ def definition(case: Case, name: str, scope: str) -> Where | None:
     return found[0] if len(found) == 1 else None
 
 
+def gives_data(case: Case, scope: str) -> bool:
+    """Whether a function gives out data piece by piece: it has a ``yield``, or its class has a ``__getitem__``."""
+    for _, source in case.cells:
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            for node in ast.walk(ast.parse(source)):
+                if isinstance(node, ast.ClassDef):
+                    methods = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+                    if scope in methods and "__getitem__" in methods:
+                        return True
+                elif isinstance(node, ast.FunctionDef) and node.name == scope:
+                    return any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in ast.walk(node))
+    return False
+
+
 def _assignments(tree: ast.AST, function: str) -> Iterator[tuple[str, ast.Assign]]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Assign):

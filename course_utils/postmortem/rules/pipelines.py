@@ -10,7 +10,7 @@ from course_utils.postmortem import phases
 from course_utils.postmortem.evidence import Frame, Where
 from course_utils.postmortem.rules.case import Case, Finding
 from course_utils.postmortem.rules.data import OWN, grower_in, grown_in, holdings, since_the_ledger
-from course_utils.postmortem.rules.line import loop, statement
+from course_utils.postmortem.rules.line import gives_data, loop, statement
 from course_utils.units import mib
 
 LEAST = 0.2  # of the memory
@@ -20,6 +20,7 @@ WHILE_RUNNING = (*STEPS, phases.TRACING)
 IMAGE_GENERATOR = re.compile(r"keras/.*preprocessing/image\.py$|keras/.*legacy/preprocessing/image")
 SLICES = {"from_tensor_slices", "from_tensors", "_from_tensor_slices", "_from_tensors"}
 ITERATES = {"__next__", "_next_internal", "iterator_get_next", "get_next"}
+LATER = 1.3  # of what it held when it was weighed: a list in another thread is not seen at every moment
 AGE = 0.3  # seconds that the run's own account may be old
 WORKERS = 0.5  # of the memory: what is not in the process that trains
 
@@ -215,16 +216,11 @@ def kept_elements(case: Case) -> Finding | None:
     if not isinstance(said, dict) or not said.get("function"):
         return None
     for one in holdings(case):
-        if (
-            one.kind == "list"
-            and one.grows
-            and not one.library
-            and _in_a_step(case)
-            and one.mib >= LEAST * case.peak_mib
-        ):
+        large = one.kind == "list" and one.grows and one.mib >= LEAST * case.peak_mib
+        if large and not one.library and gives_data(case, one.scope) and _in_a_step(case):
             words = f"{one.called} is a {one.what}, {mib(one.mib)}, and it grows with each batch that is read"
             blame = case.filler(one.name) or case.grower(*OWN)
-            size = one.mib + since_the_ledger(case)
+            size = max(one.mib + since_the_ledger(case), LATER * one.mib)
             return Finding("kept_elements", min(size, running(case) + case.grown(*OWN)), f"{words}.", blame)
     return None
 
