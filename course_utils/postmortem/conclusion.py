@@ -52,7 +52,8 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
                 line=line,
                 allocation_mib=causes.allocation_mib(text),
                 text=text,
-                ledger=testimony.live,
+                ledger=testimony.ledger,
+                facts=testimony.facts,
                 cells=measurement.cells,
             )
             finding |= vars(judge(case))

@@ -61,7 +61,7 @@ class Ledger:
         with contextlib.suppress(Exception):
             entries += self._weights.entries()
         claimed = set(self._weights.owners)
-        lengths: dict[tuple[int, str], int] = {}
+        lengths = dict(self._lengths)  # also of lists that are out of sight now
         held = [one for one in seen if type(one.value) in arrays.CONTAINERS]
         for long in (True, False):
             for variable in held:
@@ -194,7 +194,7 @@ def _look_inside(entries: list[Entry]) -> None:
 
 def _counts_without_size(entry: Entry) -> bool:
     """Whether an entry says something though its size is small or not known."""
-    unknown = entry["kind"] == "pipeline" and entry["op"] in ("cache", "shuffle") and entry["mib"] == 0
+    unknown = entry["kind"] == "pipeline" and entry["op"] in ("cache", "shuffle", "prefetch") and entry["mib"] == 0
     return entry["mib"] < SMALLEST_MIB and (unknown or entry["kind"] in ("functions", "figures"))
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from course_utils import causes
 from course_utils.postmortem.evidence import Where
-from course_utils.postmortem.rules import arrays, loops, refused, training
+from course_utils.postmortem.rules import arrays, lists, loops, pipelines, refused, training
 from course_utils.postmortem.rules.case import Case, Finding
 from course_utils.units import mib
 
 ENOUGH = 0.5  # of the memory: a finding that explains less is no cause
 AS_LARGE = 0.85  # of the largest finding: another one of this size is shown beside it
 ALL = 1.05  # of the memory: two findings that explain more than this explain some of it twice
-RULES = (*arrays.RULES, *training.RULES, *loops.RULES, *refused.RULES)
+RULES = (*lists.RULES, *arrays.RULES, *pipelines.RULES, *training.RULES, *loops.RULES, *refused.RULES)
 
 
 @dataclass(frozen=True)
