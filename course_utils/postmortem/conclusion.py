@@ -37,7 +37,7 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
         growth = charge(line[: highest + 1])
     else:
         growth = charge(line)
-    finding: dict[str, Any] = {"growth": growth, "phases": phases.stretches(line), "ledger": testimony.live}
+    finding: dict[str, Any] = {"growth": growth, "phases": phases.stretches(line), "ledger": testimony.ledger}
     if status != "finished":
         where = end.frames[-1] if end and end.frames else testimony.last_line
         text = end.text if end else testimony.stderr if not killed else ""

@@ -117,8 +117,6 @@ class Testimony:
     end: End | None = None
     last_line: Where | None = None
     """The line that was running shortly before the end."""
-    live: list[dict] = field(default_factory=list)
-    """The largest objects shortly before the end: ``name, what, mib`` each."""
     ledger: list[dict[str, Any]] = field(default_factory=list)
     """What was alive shortly before the end, the largest first: `course_utils.sandbox.ledger` says what each has."""
     facts: dict[str, Any] = field(default_factory=dict)

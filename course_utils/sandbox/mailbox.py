@@ -28,7 +28,6 @@ MOST_ENTRIES = 14
 MOST_PARTS = 20
 DEEPEST_RECORD = 5
 LARGEST_NUMBER = 1e15
-LIVE_KINDS = {"array", "tensor", "list"}
 KINDS = {
     "array", "tensor", "object", "list", "weights", "optimizer", "accumulator", "pipeline", "dataframe", "figures",
     "functions",
@@ -130,8 +129,6 @@ class Mailbox:
         said = self.testimony
         said.ledger = sorted(filter(None, entries), key=lambda entry: -entry["mib"])
         said.facts = _dictionary(_plain(record.get("facts"), DEEPEST_RECORD))
-        large = [entry for entry in said.ledger if entry["kind"] in LIVE_KINDS and entry["mib"] >= 1]
-        said.live = [{key: entry[key] for key in ("name", "what", "mib")} for entry in large[:5]]
 
     def _place(self, frame: Any) -> Where | None:
         """Return the learner's line that a frame (cell, line, function) names, or None where there is no such line."""
