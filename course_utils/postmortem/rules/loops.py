@@ -31,7 +31,8 @@ def floors(case: Case) -> list[tuple[float, Where]]:
             trained, lowest = True, sighting.mib
         lowest = min(lowest, sighting.mib)
         where = _line(sighting)
-        if phase == phases.BUILDING and trained and where:
+        makes = not any(frame.function in {"compile", *phases.TRAINER} for frame in sighting.stack)
+        if phase == phases.BUILDING and makes and trained and where:
             found.append((lowest or sighting.mib, where))
             trained = False
     return found
@@ -120,15 +121,14 @@ def results_kept(case: Case) -> Finding | None:
 def traced_again(case: Case) -> Finding | None:
     """A step that is traced at call after call, and keeps each graph."""
     grown, where = case.grown(phases.TRACING), case.grower(phases.TRACING)
-    turns = _turns_of_tracing(case)
-    share = grown / case.peak_mib
-    if not where or share < LEAST or turns < (FEW_TRACES if share >= 0.5 else MANY_TRACES):
-        return None
+    turns, share = _turns_of_tracing(case), grown / case.peak_mib
     traced = next((entry for entry in case.entries("functions") if not entry.get("library")), None)
-    known = weights(case)
-    if known.mib + known.slots_mib > 0.5 * grown:  # graphs come and go with the models whose weights they use
+    if not where or share < LEAST or turns < (FEW_TRACES if traced or share >= 0.4 else MANY_TRACES):
         return None
-    if traced and traced.get("traces", 0) >= MANY_TRACES:
+    known = weights(case)
+    if known.mib + known.slots_mib > 0.5 * grown or len(floors(case)) > 2:  # each model has a graph of its own
+        return None
+    if traced and traced.get("traces", 0) >= FEW_TRACES:
         words = f"`{traced['name']}` was traced {traced['traces']:,} times, and each time left a graph that is kept."
     else:
         words = (
@@ -154,12 +154,12 @@ def large_graph(case: Case) -> Finding | None:
 
 
 def _turns_of_tracing(case: Case) -> int:
-    """How often a step was traced anew after it had run."""
+    """How often a step was traced anew after something else had run."""
     turns, ran = 0, True
-    for phase, _ in case.line:
+    for phase, sighting in case.line:
         if phase == phases.TRACING:
             turns, ran = turns + ran, False
-        elif phase in (phases.FIRST_STEP, phases.LATER_STEPS, phases.CALLING, phases.PREDICT, phases.EVALUATION):
+        elif phase in TRAINED or phases.runs_a_graph(sighting.stack):
             ran = True
     return turns
 
