@@ -40,24 +40,30 @@ def floors(case: Case) -> list[tuple[float, Where]]:
 
 def models_kept(case: Case) -> Finding | None:
     """Models that stay when the next one is built, with their weights, slots and graphs."""
-    known, steps = weights(case), floors(case)
-    again = [mib for mib, where in steps if where.line == steps[-1][1].line] if steps else []
+    known, begun = weights(case), floors(case)
+    again = [mib for mib, where in begun if where.line == begun[-1][1].line]
     alive = known.mib + known.slots_mib
-    rises = [after - before for before, after in itertools.pairwise(again)]
+    came = case.grown(*MODEL)
     kept = any(count > 1 for _, count in known.holders)
-    came = sum(one.mib for one in case.growth if one.phase in MODEL)
-    if len(again) >= 3 and sum(rise > 0 for rise in rises) >= 0.7 * len(rises):
-        each = (again[-1] - again[1]) / (len(rises) - 1)  # the first model also brings what TensorFlow itself needs
-        one = alive / max(1, known.models)
-        if known.mib and one < 0.4 * each:  # something else grows in this loop
-            return None
-        stairs = ", ".join(f"{floor:,.0f}" for floor in again[-5:])
-        words = f"When the last models were begun, {stairs} MiB were in use: each leaves about {mib(each)} behind"
-        explained = max(min(alive, came), again[-1] - again[0] + min(came, case.peak_mib - again[-1]))
-        return Finding("models_kept", min(explained, came), f"{words}. {_alive(known)}", _holder(case))
+    stairs = ""
+    if len(again) >= 3:
+        stairs = (
+            f" When the last ones were begun, {', '.join(f'{floor:,.0f}' for floor in again[-5:])} MiB were in use."
+        )
     if known.models >= 2 and alive >= KEPT * case.peak_mib and came >= 0.5 * alive and (kept or len(again) > 1):
-        return Finding("models_kept", min(alive, came), _alive(known), _holder(case))
-    return None
+        return Finding(
+            "models_kept", min(alive + case.grown(phases.TRACING), came), _alive(known) + stairs, _holder(case)
+        )
+    rises = [after - before for before, after in itertools.pairwise(again)]
+    if len(again) < 3 or sum(rise > 0 for rise in rises) < 0.7 * len(rises):
+        return None
+    # The first model also brings what TensorFlow itself needs.
+    each = (again[-1] - again[1]) / max(len(rises) - 1, known.models - 2)
+    if alive / max(1, known.models) < 0.4 * each and known.mib:  # something else grows in this loop
+        return None
+    words = f"Each model leaves about {mib(each)} behind.{stairs} {_alive(known)}"
+    explained = again[-1] - again[0] + min(came, case.peak_mib - again[-1])
+    return Finding("models_kept", min(explained, came), words.strip(), _holder(case))
 
 
 def loaded_models(case: Case) -> Finding | None:

@@ -69,7 +69,7 @@ def step_of(case: Case) -> Step | None:
     grown, where = case.grown(*STEPS[kind]), case.grower(*STEPS[kind])
     if not where or grown < LEAST * case.peak_mib:
         return None
-    trains = kind == "training" or (kind == "calling" and _takes_gradients(case))
+    trains = kind == "training" or (kind == "calling" and (bool(training(case).tapes) or _takes_gradients(case)))
     return Step(kind, grown, where, trains)
 
 
