@@ -45,15 +45,11 @@ def models_kept(case: Case) -> Finding | None:
     alive = known.mib + known.slots_mib
     came = case.grown(*MODEL)
     kept = any(count > 1 for _, count in known.holders)
-    stairs = ""
-    if len(again) >= 3:
-        stairs = (
-            f" When the last ones were begun, {', '.join(f'{floor:,.0f}' for floor in again[-5:])} MiB were in use."
-        )
+    texts = ", ".join(f"{floor:,.0f}" for floor in again[-5:])
+    stairs = f" When the last ones were begun, {texts} MiB were in use." if len(again) >= 3 else ""
     if known.models >= 2 and alive >= KEPT * case.peak_mib and came >= 0.5 * alive and (kept or len(again) > 1):
-        return Finding(
-            "models_kept", min(alive + case.grown(phases.TRACING), came), _alive(known) + stairs, _holder(case)
-        )
+        explained = min(alive + case.grown(phases.TRACING), came)  # each has a graph of its own
+        return Finding("models_kept", explained, _alive(known) + stairs, _holder(case))
     rises = [after - before for before, after in itertools.pairwise(again)]
     if len(again) < 3 or sum(rise > 0 for rise in rises) < 0.7 * len(rises):
         return None
@@ -194,6 +190,8 @@ def _alive(known: Weights) -> str:
     words = f"{count} alive, with {mib(known.mib)} of weights"
     if known.slots_mib:
         words += f" and {mib(known.slots_mib)} of the optimizers' slots"
+    if known.models > 1:
+        words += f", {mib((known.mib + known.slots_mib) / known.models)} a model"
     held = [f"`{name}` holds {number}" for name, number in known.holders if number > 1]
     if held:
         return f"{words}; {held[0]} of them."
