@@ -46,7 +46,7 @@ def outcome(finished: bool = False, **fields: object) -> Outcome:
         LIMITS, 5.0, 250.0, peak_mib=398.0, seconds=2.1, trace=trace, sightings=SIGHTINGS,
         killed_for="" if finished else "memory",
     )  # fmt: skip
-    said = Testimony(last_line=FIT, live=LEDGER, end=End("finished") if finished else None)
+    said = Testimony(last_line=FIT, ledger=LEDGER, end=End("finished") if finished else None)
     return dataclasses.replace(conclude(measured, said), **fields)
 
 
