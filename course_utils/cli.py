@@ -196,8 +196,12 @@ def _show(record: Record) -> None:
     lab = f"Lab {record.lab}" if record.lab else Path(record.submission).name
     print(f"{lab}: {record.verdict.replace('_', ' ')}, {record.score:g} of 100 points")
     print(record.message)
-    if where := record.where:
-        print(f"Where: {where.cell}, line {where.line}: {where.source}")
+    if record.where:
+        print(f"Where: {record.where}")
+    if record.blame and record.blame != record.where:
+        print(f"The memory came at: {record.blame}")
+    if record.remedy:
+        print(f"What to do: {record.remedy}")
     if record.peak_mib is not None:
         print(
             f"Measured by {record.method} in {seconds(record.seconds)}: peak {mib(record.peak_mib)}, budget "

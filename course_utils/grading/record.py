@@ -77,6 +77,9 @@ class Where(BaseModel):
     line: int = Field(ge=0)
     source: Annotated[str, _line(300)]
 
+    def __str__(self) -> str:
+        return f"{self.cell}, line {self.line}: {self.source}"
+
 
 class Growth(BaseModel):
     """Memory that came at one line in one phase, and was still there at the end."""

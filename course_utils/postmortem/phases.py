@@ -57,7 +57,7 @@ class Reader:
     """Names the phase of one stack after the other, in the order of their time."""
 
     def __init__(self) -> None:
-        self.trained = self.stepped = self.applied = self.own_function = False
+        self.built = self.trained = self.stepped = self.applied = False
         self._ran = ""  # the trainer's function that has run a step
 
     def phase(self, stack: Stack) -> str:
@@ -65,6 +65,7 @@ class Reader:
         at = next((index for index, frame in enumerate(stack) if _is_trainer(frame)), None)
         if at is None:
             self.stepped = self._ran == "train_on_batch"  # the next fit begins with a first step of its own
+            self._ran = self._ran if self.stepped else ""
             return self._outside(stack)
         self.trained = True
         inner, called = stack[:at], stack[at].function
@@ -88,11 +89,11 @@ class Reader:
     def _step(self, inner: Stack, functions: set[str], called: str) -> str:
         """Tell the first step from the later ones, by what runs only when a step is over."""
         applies = "apply" in functions
-        back = self._ran == called == "fit" and not _runs_a_graph(inner)  # in the loop over the batches
+        back = self._ran == called == "fit" and not runs_a_graph(inner)  # in the loop over the batches
         if functions & AFTER_A_STEP or (self.applied and not applies) or back:
             self.stepped = True
         self.applied = applies
-        if applies or _runs_a_graph(inner):
+        if applies or runs_a_graph(inner):
             self._ran = called
         return LATER_STEPS if self.stepped else FIRST_STEP
 
@@ -102,14 +103,14 @@ class Reader:
         calls = "call" in keras or any(frame.function == "call" and frame.where for frame in stack)
         applies = any(frame.function == "apply" and "keras/src/optimizers" in frame.file for frame in stack)
         if functions & TRACES and not functions & {"compute_output_spec"}:
-            self.own_function = self.own_function or calls or applies or bool(functions & OWN_STEP)
             return TRACING
         if functions & OWN_STEP or applies:
             self.trained = True
             return CALLING
         if keras & BUILDS:
+            self.built = True
             return BUILDING
-        if (calls and "__call__" in keras) or (self.own_function and _runs_a_graph(stack)):
+        if (calls and "__call__" in keras) or (self.built and runs_a_graph(stack)):
             self.trained = True
             return CALLING
         if any(frame.function in MAKES_PARTS and PARTS.match(frame.file) for frame in stack):
@@ -125,7 +126,8 @@ def _is_callback(frame: Frame) -> bool:
     return frame.function.startswith("on_") or frame.function == "<lambda>"
 
 
-def _runs_a_graph(stack: Stack) -> bool:
+def runs_a_graph(stack: Stack) -> bool:
+    """Whether a `tf.function` is running, and not only being traced."""
     return any(frame.function == "_call" and frame.file.endswith("polymorphic_function.py") for frame in stack)
 
 

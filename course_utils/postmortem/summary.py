@@ -34,7 +34,8 @@ def condense(phases: Sequence[Phase], most: int = STRETCHES) -> list[Phase]:
     """Return at most ``most`` stretches that cover the same time and memory.
 
     A flicker, small in time and in memory, belongs to the larger of its neighbours. So does the smallest stretch while
-    there are too many: a stretch has the name of the largest phase in it.
+    there are too many: a stretch has the name of the largest phase in it. A run of one phase that needed next to
+    nothing has none worth showing.
     """
     found = list(phases)
     if not found:
@@ -63,7 +64,7 @@ def condense(phases: Sequence[Phase], most: int = STRETCHES) -> list[Phase]:
             high += 1
         joined = Phase(name, found[low].start, found[high - 1].end, sum(one.mib for one in found[low:high]))
         found[low:high], weights[low:high] = [joined], [weigh(joined)]
-    return found
+    return found if len(found) > 1 or highest >= SMALLEST_MIB else []
 
 
 def totals(phases: Sequence[Stretch]) -> dict[str, str]:

@@ -46,7 +46,7 @@ def as_csv(records: Sequence[Record]) -> str:
         row = dict(record)
         for name in ("where", "blame"):
             if line := row[name]:
-                row[name] = f"{line.cell}, line {line.line}: {line.source}"
+                row[name] = str(line)
         writer.writerow([harmless(row[name]) for name in COLUMNS])
     return text.getvalue()
 

@@ -24,6 +24,7 @@ MOST_ENTRIES = 14
 MOST_KNOWN_LISTS = 500
 LONG_LIST = 8  # members: a longer list is the home of its arrays, a shorter one only repeats the names of some
 MOST_FIGURES = 3
+MOST_TAPES = 3
 MOST_TRACES = 5
 Entry = dict[str, Any]
 
@@ -36,6 +37,7 @@ class Ledger:
         self.started_mib = resident_mib()
         self._weights, self._layers = models.Weights(), training.Layers()
         self._lengths: dict[tuple[int, str], int] = {}
+        self._called: dict[str, Any] = {}
 
     def take(self, frames: list[FrameType]) -> dict[str, Any]:
         """Return ``entries``, the largest first, and ``facts``, at most `slots.LARGEST` bytes as JSON.
@@ -80,11 +82,19 @@ class Ledger:
         with contextlib.suppress(Exception):
             names = {id(value): name for name, value in reversed(own)}
             facts["training"], model = training.facts(frames[0], names)
+            if facts["training"].get("function") == "call" and not facts["training"]["inner"]:
+                self._called = facts["training"]
+            elif not facts["training"]:  # such as the gradients of that call
+                facts["training"] = self._called
             if model is None or not models.is_noted(model):
                 model = next(iter(reversed(models.alive(models.models))), None)
             batch = facts["training"].get("batch_size")
             if model is not None and batch:
                 facts["layers"] = self._layers.facts(model, batch)
+        with contextlib.suppress(Exception):
+            tapes = [one.name for one in seen if type(one.value).__name__ == "GradientTape" and one.value._recording]
+            if facts["training"].get("function") == "call" and tapes:
+                facts["training"]["tapes"] = tapes[:MOST_TAPES]
         with contextlib.suppress(Exception):
             entries += _figures()
         _look_inside(entries)

@@ -63,14 +63,14 @@ def _entry(stage: Any, op: str, claimed: set[int]) -> Entry | None:
         mib = load.size / MIB
         return {"op": op, "count": count, "element_mib": mib / max(1, count), "what": what, "mib": mib, "full": True}
     before = stage._input_dataset
-    if op == "cache" and _number(stage._filename) not in (b"", ""):  # which keeps it in a file
+    if op == "cache" and number(stage._filename) not in (b"", ""):  # which keeps it in a file
         return None
     size, text = element(before.element_spec)
     most = cardinality(before)
     if op == "cache":
         count = most
     else:
-        count = _number(stage._batch_size if "batch" in op else stage._buffer_size)
+        count = number(stage._batch_size if "batch" in op else stage._buffer_size)
         if not isinstance(count, int):
             return None
         count = 1 if count < 0 else count  # prefetch(AUTOTUNE): it begins with one
@@ -118,7 +118,7 @@ def cardinality(pipeline: Any) -> int | None:
     if kind == "_TensorDataset":
         return 1
     if kind == "_RangeDataset":
-        limits = [_number(held[name]) for name in ("_start", "_stop", "_step")]
+        limits = [number(held[name]) for name in ("_start", "_stop", "_step")]
         return len(range(*limits)) if all(isinstance(limit, int) for limit in limits) else None
     inputs = pipeline._inputs()
     if kind == "_ZipDataset":
@@ -128,18 +128,18 @@ def cardinality(pipeline: Any) -> int | None:
         return None
     before = cardinality(inputs[0])
     if before is None:
-        return _number(held["_count"]) if kind == "_TakeDataset" else None
+        return number(held["_count"]) if kind == "_TakeDataset" else None
     if kind in ("_FilterDataset", "_UnbatchDataset", "_WindowDataset", "_TakeWhileDataset", "_RebatchDataset"):
         return None
     if "BatchDataset" in kind:
-        size = _number(held["_batch_size"])
+        size = number(held["_batch_size"])
         return (
             before // size
-            if held.get("_drop_remainder") is not None and _number(held["_drop_remainder"])
+            if held.get("_drop_remainder") is not None and number(held["_drop_remainder"])
             else -(-before // size)
         )
     if kind in ("_TakeDataset", "_SkipDataset", "_RepeatDataset"):
-        count = _number(held["_count"])
+        count = number(held["_count"])
         if kind == "_RepeatDataset":
             return before * count if count >= 0 else None
         if kind == "_TakeDataset":
@@ -148,7 +148,7 @@ def cardinality(pipeline: Any) -> int | None:
     return before
 
 
-def _number(tensor: Any) -> Any:
+def number(tensor: Any) -> Any:
     """The value of a setting, which is a constant."""
     value = tensor.numpy() if hasattr(tensor, "numpy") else tensor
     return value.item() if hasattr(value, "item") else value

@@ -12,9 +12,10 @@ from types import FrameType
 from typing import Any
 
 from course_utils.memory import MIB
-from course_utils.sandbox import arrays, models, variables
+from course_utils.sandbox import arrays, models, pipelines, variables
 
 TRAINER = "keras/src/backend/tensorflow/trainer.py"
+FUNCTION = "polymorphic_function.py"
 LAYER = "keras/src/layers/layer.py"
 FUNCTIONS = {
     "fit", "evaluate", "predict", "train_on_batch", "test_on_batch", "predict_on_batch",
@@ -37,7 +38,7 @@ def facts(frame: FrameType | None, names: dict[int, str]) -> tuple[Facts, Any]:
         called[0]["inner"] = bool(trainers)
         return called
     if not trainers:
-        return {}, None
+        return _function(stack, names), None
     frame = trainers[0]
     held = variables.of(frame)
     iterator = held.get("epoch_iterator") or held.get("self").__dict__.get("_eval_epoch_iterator")
@@ -80,7 +81,24 @@ def _called(stack: Sequence[FrameType], names: dict[int, str]) -> tuple[Facts, A
     if piece is None or not piece.shape:  # symbolic: the model is being built, or traced
         return None
     argument = _argument("x", given[0], names)
-    return {"function": "call", "batch_size": piece.shape[0], "arguments": [argument]}, held.get("self")
+    return {"function": "call", "batch_size": int(given[0].shape[0]), "arguments": [argument]}, held.get("self")
+
+
+def _function(stack: Sequence[FrameType], names: dict[int, str]) -> Facts:
+    """A `tf.function` that the learner's own code calls with a batch."""
+    for frame in stack:
+        if frame.f_code.co_name == "_call" and frame.f_code.co_filename.endswith(FUNCTION):
+            given = variables.of(frame).get("args")
+            for value in given if type(given) is tuple else ():
+                piece = arrays.piece_of(value)
+                if piece and piece.shape and len(value.shape) > 1:
+                    return {
+                        "function": "call",
+                        "inner": False,
+                        "batch_size": int(value.shape[0]),
+                        "arguments": [_argument("x", value, names)],
+                    }
+    return {}
 
 
 def _batch_size(held: dict[str, Any], iterator: Any) -> int | None:
@@ -88,9 +106,15 @@ def _batch_size(held: dict[str, Any], iterator: Any) -> int | None:
     candidates = [held.get("batch_size")]
     with contextlib.suppress(Exception):
         candidates.insert(0, adapter.batch_size)
+    with contextlib.suppress(Exception):
+        candidates += [
+            pipelines.number(stage._batch_size)
+            for stage in pipelines.stages(held.get("x"))
+            if "BatchDataset" in type(stage).__name__
+        ][:1]
     piece = arrays.piece_of(held.get("x"))
     if held.get("epoch_iterator") is None and "epochs" not in held and "batch_size" not in held and piece:
-        candidates.append(piece.shape[0])  # train_on_batch and its like
+        candidates.append(int(held["x"].shape[0]))  # train_on_batch and its like
     elif piece:
         candidates.append(DEFAULT_BATCH)
     return next((int(size) for size in candidates if type(size) is int), None)

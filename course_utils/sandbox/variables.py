@@ -53,9 +53,21 @@ def all_of(frames: Sequence[FrameType], names: Collection[str]) -> list[Variable
             if code.co_filename in names:
                 own += _variables(list(of(frame).items()), code.co_name, False)
             elif OWN_PACKAGE not in code.co_filename:
-                foreign += _variables(list(of(frame).items()), code.co_name, True)
+                held = of(frame)
+                foreign += _variables(list(held.items()), code.co_name, True)
+                own += _callbacks(held.get("callbacks"))
     own += _variables(list(vars(sys.modules["__main__"]).items())[:MOST_VARIABLES], "", False)
     return own + foreign
+
+
+def _callbacks(given: Any) -> list[Variable]:
+    """Return the attributes of callbacks of the learner's own classes, of which Keras often has the only name."""
+    found = []
+    for callback in getattr(given, "callbacks", None) or ():
+        if type(callback).__module__ == "__main__":
+            held = list(vars(callback).items())[:MOST_VARIABLES]
+            found += [Variable(f"{type(callback).__name__}.{key}", "", False, part) for key, part in held]
+    return found
 
 
 def of(frame: FrameType) -> dict[str, Any]:

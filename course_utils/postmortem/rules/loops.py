@@ -31,7 +31,8 @@ def floors(case: Case) -> list[tuple[float, Where]]:
             trained, lowest = True, sighting.mib
         lowest = min(lowest, sighting.mib)
         where = _line(sighting)
-        if phase == phases.BUILDING and trained and where:
+        makes = not any(frame.function in {"compile", *phases.TRAINER} for frame in sighting.stack)
+        if phase == phases.BUILDING and makes and trained and where:
             found.append((lowest or sighting.mib, where))
             trained = False
     return found
@@ -39,24 +40,26 @@ def floors(case: Case) -> list[tuple[float, Where]]:
 
 def models_kept(case: Case) -> Finding | None:
     """Models that stay when the next one is built, with their weights, slots and graphs."""
-    known, steps = weights(case), floors(case)
-    again = [mib for mib, where in steps if where.line == steps[-1][1].line] if steps else []
+    known, begun = weights(case), floors(case)
+    again = [mib for mib, where in begun if where.line == begun[-1][1].line]
     alive = known.mib + known.slots_mib
-    rises = [after - before for before, after in itertools.pairwise(again)]
+    came = case.grown(*MODEL)
     kept = any(count > 1 for _, count in known.holders)
-    came = sum(one.mib for one in case.growth if one.phase in MODEL)
-    if len(again) >= 3 and sum(rise > 0 for rise in rises) >= 0.7 * len(rises):
-        each = (again[-1] - again[1]) / (len(rises) - 1)  # the first model also brings what TensorFlow itself needs
-        one = alive / max(1, known.models)
-        if known.mib and one < 0.4 * each:  # something else grows in this loop
-            return None
-        stairs = ", ".join(f"{floor:,.0f}" for floor in again[-5:])
-        words = f"When the last models were begun, {stairs} MiB were in use: each leaves about {mib(each)} behind"
-        explained = max(min(alive, came), again[-1] - again[0] + min(came, case.peak_mib - again[-1]))
-        return Finding("models_kept", min(explained, came), f"{words}. {_alive(known)}", _holder(case))
+    texts = ", ".join(f"{floor:,.0f}" for floor in again[-5:])
+    stairs = f" When the last ones were begun, {texts} MiB were in use." if len(again) >= 3 else ""
     if known.models >= 2 and alive >= KEPT * case.peak_mib and came >= 0.5 * alive and (kept or len(again) > 1):
-        return Finding("models_kept", min(alive, came), _alive(known), _holder(case))
-    return None
+        explained = min(alive + case.grown(phases.TRACING), came)  # each has a graph of its own
+        return Finding("models_kept", explained, _alive(known) + stairs, _holder(case))
+    rises = [after - before for before, after in itertools.pairwise(again)]
+    if len(again) < 3 or sum(rise > 0 for rise in rises) < 0.7 * len(rises):
+        return None
+    # The first model also brings what TensorFlow itself needs.
+    each = (again[-1] - again[1]) / max(len(rises) - 1, known.models - 2)
+    if alive / max(1, known.models) < 0.4 * each and known.mib:  # something else grows in this loop
+        return None
+    words = f"Each model leaves about {mib(each)} behind.{stairs} {_alive(known)}"
+    explained = again[-1] - again[0] + min(came, case.peak_mib - again[-1])
+    return Finding("models_kept", min(explained, came), words.strip(), _holder(case))
 
 
 def loaded_models(case: Case) -> Finding | None:
@@ -120,15 +123,14 @@ def results_kept(case: Case) -> Finding | None:
 def traced_again(case: Case) -> Finding | None:
     """A step that is traced at call after call, and keeps each graph."""
     grown, where = case.grown(phases.TRACING), case.grower(phases.TRACING)
-    turns = _turns_of_tracing(case)
-    share = grown / case.peak_mib
-    if not where or share < LEAST or turns < (FEW_TRACES if share >= 0.5 else MANY_TRACES):
-        return None
+    turns, share = _turns_of_tracing(case), grown / case.peak_mib
     traced = next((entry for entry in case.entries("functions") if not entry.get("library")), None)
-    known = weights(case)
-    if known.mib + known.slots_mib > 0.5 * grown:  # graphs come and go with the models whose weights they use
+    if not where or share < LEAST or turns < (FEW_TRACES if traced or share >= 0.4 else MANY_TRACES):
         return None
-    if traced and traced.get("traces", 0) >= MANY_TRACES:
+    known = weights(case)
+    if known.mib + known.slots_mib > 0.5 * grown or len(floors(case)) > 2:  # each model has a graph of its own
+        return None
+    if traced and traced.get("traces", 0) >= FEW_TRACES:
         words = f"`{traced['name']}` was traced {traced['traces']:,} times, and each time left a graph that is kept."
     else:
         words = (
@@ -154,12 +156,12 @@ def large_graph(case: Case) -> Finding | None:
 
 
 def _turns_of_tracing(case: Case) -> int:
-    """How often a step was traced anew after it had run."""
+    """How often a step was traced anew after something else had run."""
     turns, ran = 0, True
-    for phase, _ in case.line:
+    for phase, sighting in case.line:
         if phase == phases.TRACING:
             turns, ran = turns + ran, False
-        elif phase in (phases.FIRST_STEP, phases.LATER_STEPS, phases.CALLING, phases.PREDICT, phases.EVALUATION):
+        elif phase in TRAINED or phases.runs_a_graph(sighting.stack):
             ran = True
     return turns
 
@@ -188,6 +190,8 @@ def _alive(known: Weights) -> str:
     words = f"{count} alive, with {mib(known.mib)} of weights"
     if known.slots_mib:
         words += f" and {mib(known.slots_mib)} of the optimizers' slots"
+    if known.models > 1:
+        words += f", {mib((known.mib + known.slots_mib) / known.models)} a model"
     held = [f"`{name}` holds {number}" for name, number in known.holders if number > 1]
     if held:
         return f"{words}; {held[0]} of them."
