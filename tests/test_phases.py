@@ -12,7 +12,7 @@ GRAPHS = "tensorflow/python/eager/polymorphic_function/polymorphic_function.py"
 NETWORK = """
 import keras, numpy as np, tensorflow as tf
 keras.utils.set_random_seed(1)
-x, y = np.ones((256, 64, 64, 3), "float32"), np.arange(256) % 4
+x, y = np.ones((512, 64, 64, 3), "float32"), np.arange(512) % 4
 inputs = keras.Input((64, 64, 3))
 inner = keras.layers.Conv2D(16, 3, padding="same", activation="relu")(inputs)
 outputs = keras.layers.Dense(4, activation="softmax")(keras.layers.GlobalAveragePooling2D()(inner))
@@ -47,16 +47,16 @@ RUNS = {
     ),
     "fit on a PyDataset": (
         "class Batches(keras.utils.PyDataset):\n"
-        "    def __len__(self): return 2\n"
+        "    def __len__(self): return 4\n"
         "    def __getitem__(self, index):\n"
         "        self.kept = np.ones((30, 2**18), 'float32')\n"
-        "        return x[index::2], y[index::2]\n"
+        "        return x[index::4], y[index::4]\n"
         "model.fit(Batches(), verbose=0)",
         [((phases.LOADING,), 28), (STEPS, 30)],
     ),
     "fit on a pipeline": (
         "model.fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(128), verbose=0)",
-        [((phases.LOADING,), 18), (STEPS, 30)],
+        [((phases.LOADING,), 15), (STEPS, 30)],
     ),
     "a train_step of one's own": (
         f'{OWN_STEP}model.compile("adam", "sparse_categorical_crossentropy")\n'
@@ -71,7 +71,7 @@ RUNS = {
     "a loop of one's own": (f"{OWN_LOOP}step(x, y)\nstep(x, y)", [((phases.CALLING,), 60)]),
     "a loop of one's own in a graph": (
         f"{OWN_LOOP}step = tf.function(step)\nstep(tf.constant(x), tf.constant(y))",
-        [((phases.TRACING,), 1), ((phases.CALLING,), 60)],
+        [((phases.CALLING,), 60)],
     ),
     "predict": (
         "answer = keras.Model(inputs, inner).predict(x, batch_size=16, verbose=0)",
@@ -100,7 +100,7 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_memory_comes_in_the_phase_that_keras_was_in(name: str) -> None:
     code, expected = RUNS[name]
-    outcome = sandbox.run(NETWORK + code, budget_mib=1500, time_limit=120)
+    outcome = sandbox.run(NETWORK + code, budget_mib=700, time_limit=120)
     assert outcome.status == "finished", outcome.post_mortem()
     for names, least in expected:
         came = sum(one.mib for one in outcome.growth if one.phase in names)

@@ -112,6 +112,11 @@ def _batch_size(held: dict[str, Any], iterator: Any) -> int | None:
             for stage in pipelines.stages(held.get("x"))
             if "BatchDataset" in type(stage).__name__
         ][:1]
+    with contextlib.suppress(Exception):  # a generator, whose first batch Keras has looked at
+        first = adapter._first_batches[0][0]
+        candidates.append(int((first[0] if type(first) in (list, tuple) else first).shape[0]))
+    with contextlib.suppress(Exception):  # a PyDataset, by its custom
+        candidates.append(vars(held["x"]).get("batch_size"))
     piece = arrays.piece_of(held.get("x"))
     if held.get("epoch_iterator") is None and "epochs" not in held and "batch_size" not in held and piece:
         candidates.append(int(held["x"].shape[0]))  # train_on_batch and its like
