@@ -36,6 +36,7 @@ SIGHTINGS = [
 LEDGER = [
     {"name": f"x['{HOSTILE}']", "what": "float32 array (9, 9)", "mib": 180.0, "kind": "array"},
     {"name": "", "what": "12 variables", "mib": 31.0, "kind": "weights"},
+    {"name": "train", "what": "cache() of 9 elements", "mib": 24.0, "kind": "pipeline", "full": False},
 ]
 
 
@@ -82,6 +83,7 @@ def test_the_card_of_a_death_says_where_who_grew_why_and_what_to_do() -> None:
     for piece in EXPLAINED:
         assert (last := text.find(piece, last + 1)) >= 0, f"{piece!r} is missing, or not in its place, in\n{text}"
     assert re.search(r"weights +12 variables +31 MiB", text)
+    assert re.search(r"`train` +cache\(\) of 9 elements +up to 24 MiB", text)
 
 
 def test_the_text_of_a_death_has_the_same_order_and_says_a_thing_once() -> None:

@@ -92,5 +92,6 @@ def alive(ledger: Sequence[Mapping[str, Any]]) -> list[tuple[bool, str, str, str
         named = bool(entry["name"]) and kind not in WITHOUT_VARIABLE
         what = entry["what"] + (", held by a library" if named and entry.get("library") else "")
         if entry["mib"] >= SMALLEST_MIB:
-            found.append((named, entry["name"] if named else kind or "no name", what, mib(entry["mib"])))
+            memory = f"{'up to ' if entry.get('full') is False else ''}{mib(entry['mib'])}"  # a cache while it fills
+            found.append((named, entry["name"] if named else kind or "no name", what, memory))
     return found[:ALIVE]
