@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from course_utils import causes
@@ -28,7 +29,7 @@ class Judgement:
 
 def judge(case: Case) -> Judgement:
     """Return the cause that the evidence shows; where it shows none, a sentence that says so and names who grew."""
-    found = sorted(filter(None, (rule(case) for rule in RULES)), key=lambda finding: -finding.mib)
+    found = sorted(filter(None, (_applied(rule, case) for rule in RULES)), key=lambda finding: -finding.mib)
     total = max(case.peak_mib, case.allocation_mib)
     if not found:
         return _unknown(case)
@@ -41,6 +42,14 @@ def judge(case: Case) -> Judgement:
     if other:
         sentences.append(f"As large as that: {other.sentence}")
     return Judgement(" ".join(sentences), explanation.fix, explanation.lab, best.blame or case.where)
+
+
+def _applied(rule: Callable[[Case], Finding | None], case: Case) -> Finding | None:
+    """Return what a rule finds. Part of a case is the run's own word, and a lie must not cost the post-mortem."""
+    try:
+        return rule(case)
+    except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError):
+        return None
 
 
 def _stands_beside(one: Finding, best: Finding, total: float) -> bool:
