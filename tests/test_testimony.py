@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as any_of
 
 from course_utils.postmortem import Limits, Measurement, Outcome, conclude
-from course_utils.sandbox import Listener, framing
+from course_utils.sandbox import Listener, framing, slots
 from course_utils.sandbox.mailbox import Mailbox
 from course_utils.sandbox.order import Order
 
@@ -63,9 +63,29 @@ states = any_of.binary(max_size=100) | any_of.fixed_dictionaries(
     {},
     optional={
         "where": anything,
-        "live": any_of.lists(any_of.dictionaries(any_of.sampled_from(["name", "mib"]), anything)),
     },
 ).map(lambda state: json.dumps(state).encode())
+told = any_of.fixed_dictionaries(
+    {},
+    optional={
+        "kind": any_of.sampled_from(["array", "list", "weights", "pipeline"]) | anything,
+        "mib": any_of.integers(0, 500) | anything,
+        **dict.fromkeys(["name", "what", "scope", "library", "count", "shape", "zeros", "largest", "grows"], anything),
+    },
+)
+ledgers = any_of.builds(
+    slots.pack,
+    any_of.integers(0, 2**64 - 1),
+    any_of.fixed_dictionaries({}, optional={"entries": any_of.lists(told) | anything, "facts": anything}) | anything,
+)
+
+
+def written(state: bytes, ledger: tuple[int, bytes]) -> bytes:
+    """A state file with this stack and this ledger."""
+    start, packed = ledger
+    return state.ljust(start) + packed
+
+
 measurements = any_of.builds(
     Measurement,
     limits=any_of.just(LIMITS),
@@ -87,7 +107,12 @@ def heard(data: bytes, dump: bytes = b"", state: bytes = b"", **measured: Any) -
 
 @settings(max_examples=400, deadline=None)
 @given(
-    data=streams, output=any_of.binary(), dump=dumps, state=states, measured=measurements, cut=any_of.integers(1, 50)
+    data=streams,
+    output=any_of.binary(),
+    dump=dumps,
+    state=states | any_of.builds(written, states, ledgers),
+    measured=measurements,
+    cut=any_of.integers(1, 50),
 )
 @example(b"", b"", b'  File "cell", line ' + b"9" * 5000 + b" in f\n", b"[" * 60_000, Measurement(LIMITS, 5.0, 1.0), 1)
 def test_whatever_a_run_says_there_is_an_outcome(
@@ -108,6 +133,24 @@ def test_whatever_a_run_says_there_is_an_outcome(
     shown = [outcome.post_mortem(), outcome.message, outcome.stdout, str(outcome.values), *map(str, outcome.ledger)]
     "\n".join(shown).encode()  # every text can be shown and written to a file
     assert sum(map(len, shown)) < 500_000
+
+
+def test_a_ledger_that_is_nonsense_is_left_out_and_the_rest_is_bounded() -> None:
+    long = [{"kind": "array", "name": "n" * 900, "what": 3, "mib": mib, "shape": list(range(900))} for mib in range(30)]
+    wrong = [{"kind": "array", "mib": mib} for mib in (-1, "3", None, math.nan, 1e300)]
+    wrong += [{"kind": "magic", "mib": 3}, 7, {"kind": ["list"], "mib": 1}, {"kind": {}, "mib": 1}]
+    facts = {"training": {"step": 10**400, "x": "y" * 900}, "deep": [[[[[[[[1]]]]]]]], "processes": 2}
+
+    def left(entries: list[Any]) -> Any:
+        mailbox = Mailbox(CELLS, Listener())
+        return mailbox.close(b"", written(b"{}", slots.pack(3, {"entries": entries, "facts": facts})))
+
+    assert left(wrong).ledger == []
+    said = left(long)
+    assert len(said.ledger) == 14 and said.ledger[0]["mib"] == 13 and said.ledger[0]["what"] == ""
+    assert len(said.ledger[0]["name"]) <= 200 and len(said.ledger[0]["shape"]) <= 20
+    assert said.facts["processes"] == 2 and said.facts["training"]["step"] is None
+    assert len(said.facts["training"]["x"]) <= 200 and len(str(said.facts["deep"])) < 30
 
 
 def test_a_message_in_pieces_is_one_message() -> None:

@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 
 CONTAINERS = (list, tuple, dict, deque)
 PLAIN = (float, int, complex, str, bytes, bytearray)
-MOST_MEMBERS = 400
-MOST_PARTS = 32  # of a member that holds several arrays, such as a batch, or a model's weights
+ARRAYS = {"ndarray", "matrix", "recarray", "MaskedArray"}
+TENSORS = {"EagerTensor", "ResourceVariable", "Variable"}
+MOST_MEMBERS = 100
+MOST_PARTS = 16  # of a member that holds several arrays, such as a batch, or a model's weights
 DEEPEST = 3
+NOTABLE = 4096  # bytes: libraries have many lists of handles and scalars
 MOST_SAMPLED = 16_384  # elements of an array
-MOST_BLOCKS = 32  # they lie in few pages, since each costs time to reach
-SAMPLED_ROWS = 16
+BLOCK, MOST_BLOCKS = 256, 16  # they lie in few pages, since each costs time to reach
+SAMPLED_ROWS = 8
 
 
 class Piece(NamedTuple):
@@ -24,10 +27,14 @@ class Piece(NamedTuple):
 
     owner: int
     size: int
-    dtype: str
-    shape: tuple[int, ...]
     whole: Any
     """The object itself; of a view, the array whose memory it keeps."""
+    shape: tuple[int, ...] = ()
+
+    @property
+    def dtype(self) -> str:
+        """Such as "float32"; of a plain Python object, its class."""
+        return self.whole.dtype.name if self.shape else type(self.whole).__name__
 
     @property
     def text(self) -> str:
@@ -42,16 +49,10 @@ def piece_of(value: Any) -> Piece | None:
     kind = type(value)
     if kind in PLAIN:
         known = kind is int and -6 < value < 257  # Python has these once
-        return None if known else Piece(id(value), sys.getsizeof(value), kind.__name__, (), value)
-    module = getattr(kind, "__module__", None)
-    if not isinstance(module, str):
-        return None
-    package = module.partition(".")[0]
-    if package == "numpy":
+        return None if known else Piece(id(value), sys.getsizeof(value), value)
+    if kind.__name__ in ARRAYS:
         return _array(value)
-    if package in ("tensorflow", "keras"):
-        return _tensor(value)
-    return None
+    return _tensor(value) if kind.__name__ in TENSORS else None
 
 
 def _array(value: Any) -> Piece | None:
@@ -59,23 +60,22 @@ def _array(value: Any) -> Piece | None:
     if not issubclass(type(value), ndarray):
         return None
     for _ in range(10):
-        if type(value).__name__ == "memmap" or type(value.base) is mmap.mmap:
-            return None
-        if not issubclass(type(value.base), ndarray):
+        base = value.base
+        if base is None or not issubclass(type(base), ndarray):
             break
-        value = value.base
-    return Piece(id(value), value.nbytes, value.dtype.name, value.shape, value) if value.shape else None
+        value = base
+    if type(value).__name__ == "memmap" or type(value.base) is mmap.mmap or not value.shape:
+        return None
+    return Piece(id(value), value.nbytes, value, value.shape)
 
 
 def _tensor(value: Any) -> Piece | None:
     """A tensor that has been computed, or a variable; its shape and type are known without waiting for anything."""
-    if type(value).__name__ not in ("EagerTensor", "ResourceVariable", "Variable"):
-        return None
     try:
         inner = value._value if type(value).__module__.startswith("keras.") else value
         shape = tuple(inner.shape.as_list())
-        return Piece(id(inner), math.prod(shape) * inner.dtype.size, inner.dtype.name, shape, inner) if shape else None
-    except Exception:  # symbolic, or not initialized
+        return Piece(id(inner), math.prod(shape) * inner.dtype.size, inner, shape) if shape else None
+    except Exception:  # of another library, or not initialized
         return None
 
 
@@ -95,6 +95,20 @@ def load_of(container: Any, claimed: set[int]) -> Load:
     The members of a long list that are looked at are spread over its whole length; the rest is taken to weigh as much.
     """
     return _load(container, claimed, set(), MOST_MEMBERS, DEEPEST)
+
+
+def holds_arrays(container: Any, deepest: int = DEEPEST) -> bool:
+    """Whether the first or the last members of a container are, or hold, arrays or tensors that are not tiny."""
+    if type(container) in (list, tuple):
+        members = (*container[:2], *container[-1:])
+    else:
+        members = tuple(itertools.islice(container.values() if type(container) is dict else container, 2))
+    for member in members:
+        if (piece := piece_of(member)) and piece.shape and piece.size >= NOTABLE:
+            return True
+        if deepest > 1 and type(member) in CONTAINERS and holds_arrays(member, deepest - 1):
+            return True
+    return False
 
 
 def _load(container: Any, claimed: set[int], owners: set[int], most: int, deepest: int) -> Load:
@@ -134,16 +148,15 @@ def contents(array: Any) -> dict[str, Any]:
         return {}
     array = array if array.flags.c_contiguous else array.T
     flat = array.reshape(-1)  # a view, since the array is contiguous
-    block = min(MOST_SAMPLED // MOST_BLOCKS, len(flat))
-    starts = numpy.linspace(0, len(flat) - block, MOST_BLOCKS).astype(int)
-    sampled = [flat[start : start + block] for start in starts.tolist()]
-    zeros = 1 - sum(map(int, map(numpy.count_nonzero, sampled))) / (block * MOST_BLOCKS)
+    block = min(BLOCK, len(flat))
+    starts = [(len(flat) - block) * index // (MOST_BLOCKS - 1) for index in range(MOST_BLOCKS)]
+    zeros = 1 - sum(int(numpy.count_nonzero(flat[start : start + block])) for start in starts) / (block * MOST_BLOCKS)
     found: dict[str, Any] = {"zeros": round(zeros, 4)}
     width = array.shape[-1]
     if array.ndim > 1 and 1 < width <= MOST_SAMPLED and zeros > 0:
         rows = array.reshape(-1, width)
         most = max(2, min(SAMPLED_ROWS, MOST_SAMPLED // width))
-        chosen = numpy.linspace(0, len(rows) - 1, most).astype(int).tolist()
+        chosen = [(len(rows) - 1) * index // (most - 1) for index in range(most)]
         found["one_hot"] = all(int(numpy.count_nonzero(rows[row])) == 1 for row in chosen)
     return found
 

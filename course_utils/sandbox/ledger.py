@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +26,7 @@ LONG_LIST = 8  # members: a longer list is the home of its arrays, a shorter one
 MOST_FIGURES = 3
 MOST_TAPES = 3
 MOST_TRACES = 5
+TABLES = {"DataFrame", "Series"}
 Entry = dict[str, Any]
 
 
@@ -35,7 +36,7 @@ class Ledger:
     def __init__(self, names: set[str]) -> None:
         self.names = names
         self.started_mib = resident_mib()
-        self._weights, self._layers = models.Weights(), training.Layers()
+        self._weights, self._layers, self._stages = models.Weights(), training.Layers(), pipelines.Stages()
         self._lengths: dict[tuple[int, str], int] = {}
         self._called: dict[str, Any] = {}
 
@@ -65,16 +66,12 @@ class Ledger:
         claimed = set(self._weights.owners)
         lengths = dict(self._lengths)  # also of lists that are out of sight now
         held = [one for one in seen if type(one.value) in arrays.CONTAINERS]
-        for long in (True, False):
-            for variable in held:
-                with contextlib.suppress(Exception):
-                    if (len(variable.value) > LONG_LIST) == long:
-                        entries += self._list(variable, claimed, lengths)
-            if long:
-                entries += _each(seen, _array, claimed)
+        loose = [one for one in seen if type(one.value) not in arrays.CONTAINERS]
+        entries += _each(held, lambda one: self._list(one, claimed, lengths) if len(one.value) > LONG_LIST else ())
+        entries += _each(loose, lambda one: _array(one, claimed))
+        entries += _each(held, lambda one: self._list(one, claimed, lengths))
         self._lengths = lengths
-        for weigh in (_table, _pipeline, _function):
-            entries += _each(seen, weigh, claimed)
+        entries += _each(loose, lambda one: self._other(one, claimed))
         own = [(one.name, one.value) for one in seen if not one.library]
         with contextlib.suppress(Exception):
             if (weights := next((entry for entry in entries if entry["kind"] == "weights"), None)) is not None:
@@ -100,10 +97,30 @@ class Ledger:
         _look_inside(entries)
         return entries, facts
 
+    def _other(self, variable: Variable, claimed: set[int]) -> Iterable[Entry]:
+        name = type(variable.value).__name__
+        if name in TABLES:
+            return _table(variable, claimed)
+        if name.endswith("Dataset") or name == "TFEpochIterator":
+            return self._pipeline(variable, claimed)
+        return _function(variable, claimed) if name == "Function" else ()
+
+    def _pipeline(self, variable: Variable, claimed: set[int]) -> Iterator[Entry]:
+        value = variable.value
+        if type(value).__name__ == "TFEpochIterator":  # whose pipeline Keras has made
+            value = vars(value).get("_distributed_dataset")
+        place = {"kind": "pipeline", "name": variable.name, "scope": variable.scope, "library": variable.library}
+        for found in self._stages.entries(value, claimed):
+            yield {**place, **found}
+
     def _list(self, variable: Variable, claimed: set[int], lengths: dict[tuple[int, str], int]) -> list[Entry]:
         key = (id(variable.value), variable.name)
+        if variable.library and not arrays.holds_arrays(variable.value):
+            return []
+        if id(variable.value) in claimed:
+            return []
         load = arrays.load_of(variable.value, claimed)
-        if not load.pieces or load.size < SMALLEST_MIB * MIB or id(variable.value) in claimed:
+        if not load.pieces or load.size < SMALLEST_MIB * MIB:
             return []
         claimed |= load.owners | {id(variable.value)}
         first = min(self._lengths.get(key, load.count), load.count)
@@ -124,10 +141,14 @@ class Ledger:
         ]
 
 
-def _each(seen: list[Variable], weigh: Any, claimed: set[int]) -> Iterator[Entry]:
+def _each(seen: list[Variable], weigh: Callable[[Variable], Iterable[Entry]]) -> list[Entry]:
+    found: list[Entry] = []
     for variable in seen:
-        with contextlib.suppress(Exception):  # half built, or changed meanwhile: it costs its entry
-            yield from weigh(variable, claimed)
+        try:
+            found += weigh(variable)
+        except Exception:  # half built, or changed meanwhile: it costs its entry
+            continue
+    return found
 
 
 def _entry(variable: Variable, kind: str, what: str, size: float, **details: Any) -> Entry:
@@ -137,7 +158,7 @@ def _entry(variable: Variable, kind: str, what: str, size: float, **details: Any
 
 def _array(variable: Variable, claimed: set[int]) -> Iterator[Entry]:
     piece = arrays.piece_of(variable.value)
-    if piece is None or piece.owner in claimed or piece.size < SMALLEST_MIB * MIB:
+    if piece is None or piece.size < SMALLEST_MIB * MIB or piece.owner in claimed:
         return
     claimed.add(piece.owner)
     if not piece.shape:
@@ -156,19 +177,9 @@ def _table(variable: Variable, claimed: set[int]) -> Iterator[Entry]:
         yield _entry(variable, "dataframe", what, size, rows=rows, columns=columns)
 
 
-def _pipeline(variable: Variable, claimed: set[int]) -> Iterator[Entry]:
-    value = variable.value
-    if type(value).__name__ == "TFEpochIterator":  # whose pipeline Keras has made
-        value = vars(value).get("_distributed_dataset")
-    if pipelines.is_pipeline(value):
-        for found in pipelines.entries(value, claimed):
-            place = {"kind": "pipeline", "name": variable.name, "scope": variable.scope, "library": variable.library}
-            yield {**place, **found}
-
-
 def _function(variable: Variable, claimed: set[int]) -> Iterator[Entry]:
     kind = type(variable.value)
-    if kind.__name__ != "Function" or not kind.__module__.endswith("polymorphic_function"):
+    if not kind.__module__.endswith("polymorphic_function"):
         return
     traces = variable.value.experimental_get_tracing_count()
     if traces > MOST_TRACES and id(variable.value) not in claimed:

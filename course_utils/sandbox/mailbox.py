@@ -191,11 +191,12 @@ def _entry(value: Any) -> dict[str, Any] | None:
     """What a run says that is alive, None where it cannot be: `course_utils.sandbox.ledger` says what it has."""
     said = _dictionary(_plain(value, DEEPEST_RECORD))
     mib = _amount(said.get("mib"))
-    if mib is None or said.get("kind") not in KINDS:
+    kind = said.get("kind")
+    if mib is None or not isinstance(kind, str) or kind not in KINDS:
         return None
     known = {key: said[key] for key, kind in DETAILS.items() if key in said and type(said[key]) in kind}
     texts = {key: _text(said.get(key), 200) for key in ("name", "scope", "what")}
-    return {"kind": said["kind"], **texts, "library": said.get("library") is True, "mib": mib, **known}
+    return {"kind": kind, **texts, "library": said.get("library") is True, "mib": mib, **known}
 
 
 def _plain(value: Any, deepest: int) -> Any:

@@ -6,6 +6,7 @@ Nothing here keeps them alive, and no walk through the heap is needed.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import weakref
 from collections.abc import Callable, Iterable
@@ -16,7 +17,8 @@ from course_utils.memory import MIB
 Entry = dict[str, Any]
 LARGEST = 3
 MOST_HOLDERS = 6
-MOST_MEMBERS = 400
+MOST_MEMBERS = 100
+SIMPLE = (int, float, str, bool, bytes, type(None))
 # By the `id`, since a Keras variable cannot be hashed. `valuerefs` and `len` are safe while another thread adds.
 models: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 variables: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -87,8 +89,8 @@ def _models_in(value: Any, deepest: int) -> set[int]:
         return {id(value)}
     kind = type(value)
     if kind in (list, tuple, dict) and deepest:
-        members = list(value.values() if kind is dict else value)[:MOST_MEMBERS]
-        return set().union(*(_models_in(member, deepest - 1) for member in members))
+        members = list(itertools.islice(value.values() if kind is dict else value, MOST_MEMBERS))
+        return set().union(*(_models_in(one, deepest - 1) for one in members if type(one) not in SIMPLE))
     if getattr(kind, "__module__", None) == "keras.src.callbacks.history":
         return {id(model)} if id(model := vars(value).get("_model")) in models else set()
     return set()

@@ -6,6 +6,7 @@ The names are those of TensorFlow 2.20.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from course_utils.sandbox import arrays
 
 MODULE = "tensorflow.python.data.ops."
 MOST_STAGES = 60
+MOST_KNOWN = 200
 HOLDERS = {
     "CacheDataset": "cache", "_ShuffleDataset": "shuffle", "_BatchDataset": "batch", "_ParallelBatchDataset": "batch",
     "_PaddedBatchDataset": "padded_batch", "_PrefetchDataset": "prefetch", "_TensorDataset": "from_tensors",
@@ -39,24 +41,39 @@ def stages(pipeline: Any) -> Iterator[Any]:
             waiting += stage._inputs()
 
 
-def entries(pipeline: Any, claimed: set[int]) -> list[Entry]:
-    """Return an entry for each stage that holds memory. ``claimed`` are the stages and tensors that are weighed."""
-    found = []
-    for stage in stages(pipeline):
-        op = HOLDERS.get(type(stage).__name__)
-        if op and id(stage) not in claimed:
+class Stages:
+    """Weighs the stages of pipelines, each once in a run: none ever changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref, Entry | None, set[int]]] = {}
+
+    def entries(self, pipeline: Any, claimed: set[int]) -> list[Entry]:
+        """Return an entry for each stage that holds memory. ``claimed`` are the stages and tensors already weighed."""
+        found = []
+        for stage in stages(pipeline):
+            op = HOLDERS.get(type(stage).__name__)
+            if not op or id(stage) in claimed:
+                continue
+            known = self._known.get(id(stage))
+            if known is None or known[0]() is not stage:
+                owners: set[int] = set()
+                if len(self._known) > MOST_KNOWN:
+                    self._known.clear()
+                known = self._known[id(stage)] = (weakref.ref(stage), _entry(stage, op, owners), owners)
+            _, entry, owners = known
             claimed.add(id(stage))
-            if (entry := _entry(stage, op, claimed)) is not None:
-                found.append(entry)
-    return found
+            if entry is not None and not owners & claimed:
+                found.append(dict(entry))
+            claimed |= owners
+        return found
 
 
-def _entry(stage: Any, op: str, claimed: set[int]) -> Entry | None:
+def _entry(stage: Any, op: str, owners: set[int]) -> Entry | None:
     if op in ("from_tensors", "from_tensor_slices"):
-        load = arrays.load_of(list(stage._tensors), claimed)
-        claimed |= load.owners
+        load = arrays.load_of(list(stage._tensors), set())
         if not load.pieces:
             return None
+        owners |= load.owners
         largest = max(load.pieces, key=lambda piece: piece.size)
         count = largest.shape[0]
         what = f"{op}() of {largest.text}"
@@ -65,7 +82,7 @@ def _entry(stage: Any, op: str, claimed: set[int]) -> Entry | None:
     before = stage._input_dataset
     if op == "cache" and number(stage._filename) not in (b"", ""):  # which keeps it in a file
         return None
-    size, text = element(before.element_spec)
+    size, text = element(before)
     most = cardinality(before)
     if op == "cache":
         count = most
@@ -86,16 +103,30 @@ def _entry(stage: Any, op: str, claimed: set[int]) -> Entry | None:
     }
 
 
-def element(spec: Any) -> tuple[int | None, str]:
+def batch_size(pipeline: Any) -> int | None:
+    """Return how many elements the last stage that makes batches puts together; None where none does."""
+    for stage in stages(pipeline):
+        if "BatchDataset" in type(stage).__name__:
+            return number(stage._batch_size)
+        if "Zip" in type(stage).__name__:
+            return None
+    return None
+
+
+def element(pipeline: Any) -> tuple[int | None, str]:
     """Return the bytes of an element, None where its shape is not known, and a description of its largest part."""
-    specs = list(_specs(spec))
+    specs = list(_specs(pipeline.element_spec))
+    if any(shape[:1] == (None,) for shape, _, _ in specs) and (
+        batch := batch_size(pipeline)
+    ):  # the last may be smaller
+        specs = [((batch, *shape[1:]) if shape[:1] == (None,) else shape, size, name) for shape, size, name in specs]
     sizes = [None if None in shape else math.prod(shape) * size for shape, size, _ in specs]
     if not specs:
         return None, "of a kind that is not known"
     largest = max(range(len(specs)), key=lambda index: math.inf if sizes[index] is None else sizes[index])
     shape, _, name = specs[largest]
     total = None if None in sizes else sum(sizes)
-    return total, f"{name} {shape}" if shape is not None else name
+    return total, f"{name} {shape}"
 
 
 def _specs(spec: Any) -> Iterator[tuple[tuple[int | None, ...], int, str]]:

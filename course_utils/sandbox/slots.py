@@ -21,7 +21,7 @@ def pack(turn: int, record: dict[str, Any]) -> tuple[int, bytes]:
     body = json.dumps(record).encode()
     if len(body) > LARGEST:
         raise ValueError(f"A ledger of {len(body):,} bytes does not fit.")
-    return START + turn % 2 * SIZE, HEADER.pack(turn, len(body), zlib.crc32(body)) + body
+    return START + turn % 2 * SIZE, HEADER.pack(turn, len(body), _checksum(turn, body)) + body
 
 
 def newest(state: bytes) -> Any:
@@ -32,7 +32,7 @@ def newest(state: bytes) -> Any:
         if len(slot) > HEADER.size:
             turn, length, checksum = HEADER.unpack_from(slot)
             body = slot[HEADER.size : HEADER.size + length]
-            if zlib.crc32(body) == checksum:
+            if _checksum(turn, body) == checksum:
                 found.append((turn, body))
     for _, body in sorted(found, reverse=True):
         try:
@@ -40,3 +40,8 @@ def newest(state: bytes) -> Any:
         except (ValueError, RecursionError):
             continue
     return None
+
+
+def _checksum(turn: int, body: bytes) -> int:
+    """Of the turn too: the first bytes of a new one before an old body would make that look new."""
+    return zlib.crc32(body, turn & 0xFFFFFFFF)

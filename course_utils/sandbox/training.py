@@ -106,12 +106,9 @@ def _batch_size(held: dict[str, Any], iterator: Any) -> int | None:
     candidates = [held.get("batch_size")]
     with contextlib.suppress(Exception):
         candidates.insert(0, adapter.batch_size)
-    with contextlib.suppress(Exception):
-        candidates += [
-            pipelines.number(stage._batch_size)
-            for stage in pipelines.stages(held.get("x"))
-            if "BatchDataset" in type(stage).__name__
-        ][:1]
+    if pipelines.is_pipeline(held.get("x")):
+        with contextlib.suppress(Exception):
+            candidates.append(pipelines.batch_size(held["x"]))
     with contextlib.suppress(Exception):  # a generator, whose first batch Keras has looked at
         first = adapter._first_batches[0][0]
         candidates.append(int((first[0] if type(first) in (list, tuple) else first).shape[0]))
