@@ -15,6 +15,7 @@ KEPT = 0.4  # of the memory: a container that holds so much
 MANY_TRACES, FEW_TRACES = 8, 4
 MANY_FIGURES = 5
 WIDE_INPUT = 8192
+FEW_MODELS = 3
 TRAINED = {phases.FIRST_STEP, phases.LATER_STEPS, phases.EVALUATION, phases.PREDICT, phases.CALLING}
 WHILE_RUNNING = (
     phases.CALLING, phases.PREDICT, phases.EVALUATION, phases.FIRST_STEP, phases.LATER_STEPS, phases.BETWEEN,
@@ -80,7 +81,7 @@ def weights_of_a_model(case: Case) -> Finding | None:
     known, building = weights(case), case.grown(phases.BUILDING)
     where = case.grower(phases.BUILDING)
     loaded = any(one.function in ("load_model", "load_weights") for one in case.growth[:2])
-    if where is None or known.models > 1 or loaded or len(floors(case)) > 2:
+    if where is None or known.models > FEW_MODELS or loaded or models_kept(case):
         return None
     steps = case.grown(phases.FIRST_STEP, phases.LATER_STEPS)
     trained = min(steps, 3 * known.mib, max(0.0, steps - 2.25 * training(case).outputs_mib))
@@ -89,18 +90,23 @@ def weights_of_a_model(case: Case) -> Finding | None:
     path, shape, size = known.largest[0] if known.largest else ("", (), 0.0)
     layer, drawn = _being_built(case), _being_drawn(case)
     if known.mib >= 0.3 * building and size:
-        words = f"The model has {mib(known.mib)} of weights, the largest `{path}` {shape} with {mib(size)}"
+        has = f"{known.models} models have" if known.models > 1 else "The model has"
+        words = f"{has} {mib(known.mib)} of weights, the largest `{path}` {shape} with {mib(size)}"
         if known.slots_mib:
             words += f", and {known.optimizer} keeps {mib(known.slots_mib)} of slots for them"
         words += ". Each weight also gets a gradient of its size."
-    else:
-        of = f" for a layer of the kind {layer}" if layer else ""
-        words = f"Keras was making the weights of the model{of}: {mib(building)} came there, before any training."
+    elif layer and 2 * case.grown_where(_makes_weights) >= building:
+        words = (
+            f"Keras was making the weights of a layer of the kind {layer}: {mib(building)} came before any training."
+        )
         path, shape, size = ("", *drawn) if drawn else ("", (), 0.0)
         if shape:
             product = " x ".join(f"{length:,}" for length in shape)
             words += f" The last ones are {product} numbers, {mib(size)}, and the values drawn for them as much again."
-    flattened = len(shape) == 2 and shape[0] >= WIDE_INPUT and shape[0] > 4 * shape[1] and "embedding" not in path
+    else:
+        return None
+    is_kernel = "embedding" not in path if path else layer == "Dense"
+    flattened = is_kernel and len(shape) == 2 and shape[0] >= WIDE_INPUT and shape[0] > 4 * shape[1]
     if flattened or (not shape and layer == "Dense" and "Flatten" in where.source):
         return Finding("wide_dense", building + trained, words, where)
     return Finding("large_weights", building + trained, words, where)
@@ -108,11 +114,11 @@ def weights_of_a_model(case: Case) -> Finding | None:
 
 def results_kept(case: Case) -> Finding | None:
     """A list that gets one result more at each turn: outputs, losses with all they hang on, weights, predictions."""
-    grown = case.grown(*WHILE_RUNNING)
+    grown, loaded = case.grown(*WHILE_RUNNING), case.grown(phases.LOADING)
     for entry in case.entries("list"):
         if entry.get("library") or entry["mib"] < KEPT * case.peak_mib:
             continue
-        if grown < 0.6 * entry["mib"]:  # it was filled while the data were loaded
+        if grown < 0.6 * entry["mib"] or loaded >= 0.7 * entry["mib"]:  # it was filled while the data were loaded
             return None
         words = f"`{entry['name']}` is a {entry['what']}, {mib(entry['mib'])}, and nothing in it is ever let go."
         line = case.filler(entry["name"]) or case.grower(*WHILE_RUNNING)
@@ -206,6 +212,10 @@ def _holder(case: Case) -> Where | None:
 
 def _line(sighting: Sighting) -> Where | None:
     return next((frame.where for frame in sighting.stack if frame.where), None)
+
+
+def _makes_weights(phase: str, stack: Stack) -> bool:
+    return any(frame.function in ("add_weight", "_initialize_with_initializer") for frame in stack)
 
 
 def _being_drawn(case: Case) -> tuple[tuple[int, ...], float] | None:
