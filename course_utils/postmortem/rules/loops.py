@@ -131,7 +131,8 @@ def traced_again(case: Case) -> Finding | None:
     grown, where = case.grown(phases.TRACING), case.grower(phases.TRACING)
     turns, share = _turns_of_tracing(case), grown / case.peak_mib
     traced = next((entry for entry in case.entries("functions") if not entry.get("library")), None)
-    if not where or share < LEAST or turns < (FEW_TRACES if traced or share >= 0.4 else MANY_TRACES):
+    least = LEAST / 2 if traced else LEAST
+    if not where or share < least or turns < (FEW_TRACES if traced or share >= 0.4 else MANY_TRACES):
         return None
     known = weights(case)
     if known.mib + known.slots_mib > 0.5 * grown or len(floors(case)) > 2:  # each model has a graph of its own
@@ -143,7 +144,8 @@ def traced_again(case: Case) -> Finding | None:
             f"A step was traced again and again, at least {turns} times, and each time left a graph that is kept. "
             "Each `compile`, each new `tf.function` and each new shape traces once more."
         )
-    explained = grown + sum(one.mib for one in case.growth if one.where == where and one.phase != phases.TRACING)
+    ran = sum(one.mib for one in case.growth if one.where == where and one.phase != phases.TRACING)
+    explained = grown + min(ran, FEW_TRACES * grown)  # a graph needs memory again where it runs
     words += f" {mib(grown)} came while it was traced, and {mib(explained)} with what each graph needs to run."
     return Finding("retracing", min(explained, case.peak_mib), words, where)
 
