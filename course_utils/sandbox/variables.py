@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from types import FrameType
+from types import FrameType, GeneratorType
 from typing import Any, NamedTuple
 
 MOST_VARIABLES = 2000  # of one function
@@ -55,19 +55,35 @@ def all_of(frames: Sequence[FrameType], names: Collection[str]) -> list[Variable
             elif OWN_PACKAGE not in code.co_filename:
                 held = of(frame)
                 foreign += _variables(list(held.items()), code.co_name, True)
-                own += _callbacks(held.get("callbacks"))
+                own += _given(held, names)
     own += _variables(list(vars(sys.modules["__main__"]).items())[:MOST_VARIABLES], "", False)
     return own + foreign
 
 
-def _callbacks(given: Any) -> list[Variable]:
-    """Return the attributes of callbacks of the learner's own classes, of which Keras often has the only name."""
+def _given(held: dict[str, Any], names: Collection[str]) -> list[Variable]:
+    """Return what the learner's callbacks, data set and generator hold, of which Keras often has the only name.
+
+    ``held`` are the variables of a function such as `fit`.
+    """
     found = []
-    for callback in getattr(given, "callbacks", None) or ():
-        if type(callback).__module__ == "__main__":
-            held = list(vars(callback).items())[:MOST_VARIABLES]
-            found += [Variable(f"{type(callback).__name__}.{key}", "", False, part) for key, part in held]
+    for callback in getattr(held.get("callbacks"), "callbacks", None) or ():
+        found += _attributes(callback, type(callback).__name__, "")
+    data = held.get("x")
+    found += _attributes(data, "self", "__getitem__")  # as they would be found while it reads
+    if type(data) is GeneratorType and data.gi_frame and data.gi_frame.f_code.co_filename in names:
+        found += _variables(list(of(data.gi_frame).items()), data.gi_frame.f_code.co_name, False)
     return found
+
+
+def _attributes(value: Any, name: str, scope: str) -> list[Variable]:
+    """Return the attributes of an object of the learner's own class."""
+    if type(value).__module__ != "__main__" or isinstance(value, type):
+        return []
+    try:
+        attributes = list(vars(value).items())[:MOST_VARIABLES]
+    except Exception:  # it has none, or the class does something of its own
+        return []
+    return [Variable(f"{name}.{key}", scope, False, part) for key, part in attributes]
 
 
 def of(frame: FrameType) -> dict[str, Any]:
@@ -91,10 +107,6 @@ def _variables(items: list[tuple[str, Any]], scope: str, library: bool) -> list[
         if name.startswith("__"):
             continue
         found.append(Variable(name, scope, library, value))
-        if not library and type(value).__module__ == "__main__" and not isinstance(value, type):
-            try:
-                attributes = list(vars(value).items())[:MOST_VARIABLES]
-            except Exception:  # it has none, or the class does something of its own
-                continue
-            found += [Variable(f"{name}.{key}", scope, False, part) for key, part in attributes]
+        if not library:
+            found += _attributes(value, name, scope)
     return found
