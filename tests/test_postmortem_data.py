@@ -148,7 +148,7 @@ def test_a_list_of_python_numbers() -> None:
         """,
         150,
     )
-    check(outcome, "python_numbers", 3, "`rows` is a list of", "Python float")
+    check(outcome, "python_objects", 3, "`rows` is a list of", "Python float")
 
 
 def test_windows_that_share_their_series_until_they_become_an_array() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from course_utils.postmortem import phases
 from course_utils.postmortem.evidence import Where
 from course_utils.postmortem.rules.case import Case, Finding
 from course_utils.postmortem.rules.data import (
     LEAST,
     NUMBERS,
-    OWN,
     TEXTS,
     Holding,
     Unfinished,
@@ -82,7 +82,7 @@ def _as_many(array: Holding, one: Holding) -> bool:
 def kept_in_a_list(case: Case) -> Finding | None:
     """A list, or a dictionary, that holds the whole data set."""
     for one in lists_of(case):
-        if one.library or one.shared or case.grown(*OWN) < 0.6 * one.mib:
+        if one.library or one.shared or case.grown(phases.LOADING) < 0.6 * one.mib:
             continue
         filler = case.filler(one.name)
         grown = since_the_ledger(case) if one.grows and adds_to(case, one, filler) else 0.0
@@ -91,17 +91,28 @@ def kept_in_a_list(case: Case) -> Finding | None:
         if size < LEAST * case.peak_mib:
             continue
         blame = filler or made_at(case, [one])
-        if one.dtype in NUMBERS:
-            words = (
-                f"{_list(one)}{more}. Python keeps each number as an object of 24 to 32 bytes, and 8 more point to it"
-            )
-            return Finding("python_numbers", size, f"{words}.", blame)
+        if one.dtype in NUMBERS | TEXTS:
+            each = "number as an object of 24 to 32 bytes" if one.dtype in NUMBERS else "text with 50 bytes around it"
+            words = f"{_list(one)}{more}. Python keeps each {each}, and 8 more point to it"
+            return Finding("python_objects", size, f"{words}.", blame)
         if not one.shape:
             continue
         if windows := _overlap(case, one):
             return Finding("overlapping_windows", size, windows, blame)
         return Finding("list_of_images", size, f"{_list(one)}{more}.", blame)
     return None
+
+
+def collected(case: Case) -> Finding | None:
+    """A list that is made in one line has no name until it is complete: only its growth is known."""
+    made = unfinished(case)
+    if made is None or not made.line.collects or made.mib < 0.5 * case.peak_mib:
+        return None
+    if joins(made):
+        words = f"Line {made.where.line} makes a list and then one array of it: {mib(made.mib)} when it died"
+        return Finding("list_then_array", made.mib, f"{words}.", made.where)
+    words = f"Line {made.where.line} was making a list, {mib(made.mib)} when it died"
+    return Finding("list_of_images", made.mib, f"{words}.", made.where)
 
 
 def adds_to(case: Case, one: Holding, filler: Where | None) -> bool:
@@ -164,4 +175,4 @@ def _list(one: Holding) -> str:
     return f"{one.called} is a {one.what}, {mib(one.mib)}"
 
 
-RULES = (joined, windows, kept_in_a_list)
+RULES = (joined, windows, kept_in_a_list, collected)

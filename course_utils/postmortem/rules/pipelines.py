@@ -11,6 +11,7 @@ from course_utils.postmortem.evidence import Frame, Where
 from course_utils.postmortem.rules.case import Case, Finding
 from course_utils.postmortem.rules.data import OWN, grower_in, grown_in, holdings, since_the_ledger
 from course_utils.postmortem.rules.line import gives_data, loop, statement
+from course_utils.postmortem.rules.said import training
 from course_utils.units import mib
 
 LEAST = 0.2  # of the memory
@@ -176,8 +177,7 @@ def prefetched(case: Case) -> Finding | None:
     grown = running(case)
     waiting = next((stage for stage in stages(case) if stage.op == "prefetch"), None)
     batch = next((stage for stage in stages(case) if stage.op in ("batch", "padded_batch")), None)
-    layers = case.facts.get("layers")
-    outputs = layers.get("mib", 0.0) if isinstance(layers, dict) else 0.0
+    outputs = training(case).outputs_mib
     model = sum(entry["mib"] for entry in case.entries("weights", "optimizer"))
     room = grown - outputs - model
     if waiting and waiting.element_mib and (waiting.count or 0) > 1:
@@ -227,7 +227,8 @@ def kept_elements(case: Case) -> Finding | None:
 
 def _in_a_step(case: Case) -> bool:
     """Whether the training had begun before the list was complete."""
-    return case.facts["training"].get("step", 0) > 0 or any(phase == phases.LATER_STEPS for phase, _ in case.line)
+    step = case.facts["training"].get("step")
+    return (type(step) is int and step > 0) or any(phase == phases.LATER_STEPS for phase, _ in case.line)
 
 
 def workers(case: Case) -> Finding | None:
