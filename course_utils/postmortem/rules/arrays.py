@@ -214,8 +214,8 @@ def whole_data(case: Case) -> Finding | None:
     found = [one for one in holdings(case) if one.kind in ("array", "tensor", "dataframe")]
     found = [one for one in found if one.mib >= WORTH_NAMING * case.peak_mib]
     made = unfinished(case)
-    if made and feeds(made) and loop(case, made.where):  # a pipeline fills its buffers
-        return None
+    if made and feeds(made) and (loop(case, made.where) or "__next__" not in made.functions):
+        return None  # a pipeline or a generator fills its buffers
     words = [one.text for one in found[:3]]
     size = together(found)
     if made and _makes_an_array(made):
