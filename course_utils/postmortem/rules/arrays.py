@@ -16,10 +16,9 @@ from course_utils.postmortem.rules.data import (
     unfinished,
 )
 from course_utils.postmortem.rules.line import definition, loop, statement
-from course_utils.postmortem.rules.lists import collected, joined, padded, windows
+from course_utils.postmortem.rules.lists import MOSTLY_ZERO, collected, joined, padded, windows
 from course_utils.units import mib, percent
 
-MOSTLY_ZERO = 0.9
 ENCODERS = {
     "to_categorical", "one_hot", "get_dummies", "toarray", "todense", "eye", "identity", "multi_hot",
 }  # fmt: skip

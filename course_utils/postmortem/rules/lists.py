@@ -26,6 +26,7 @@ JOINS = {
 }  # fmt: skip
 PADS = {"pad_sequences", "pad_sequence", "to_tensor"}
 MANY = 8  # members of a list that is a data set
+MOSTLY_ZERO = 0.9
 OVERLAP = 3.0
 
 
@@ -149,13 +150,14 @@ def windows(case: Case) -> Finding | None:
 
 def _overlap(case: Case, found: Holding) -> str:
     """The sentence about windows where a longer series of the same columns is alive."""
-    if not found.shape:
+    if not found.shape or found.zeros >= MOSTLY_ZERO:
         return ""
     count, shape = (found.count, found.shape) if found.kind == "list" else (found.shape[0], found.shape[1:])
     if not shape:
         return ""
     for series in holdings(case):
-        if series is found or series.kind not in ("array", "tensor") or len(series.shape) != len(shape):
+        same = series.dtype == found.dtype and len(series.shape) == len(shape)
+        if series is found or series.kind not in ("array", "tensor") or not same:
             continue
         rows, length = series.shape[0], shape[0]
         if (
