@@ -124,6 +124,19 @@ def test_a_list_that_is_filled() -> None:
     check(outcome, "list_of_images", 6, "`pictures` is a list of", "x float32 array (128, 128, 3)")
 
 
+def test_a_list_that_is_made_in_one_line() -> None:
+    outcome = died(
+        """
+        def read(number):
+            return rng.random((128, 128, 3), dtype="float32")
+
+        pictures = [read(number) for number in range(3000)]
+        """,
+        200,
+    )
+    check(outcome, "list_of_images", 4, "Line 4 was making a list")
+
+
 def test_a_list_and_an_array_of_the_same() -> None:
     outcome = died(
         """

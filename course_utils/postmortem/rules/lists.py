@@ -106,14 +106,21 @@ def kept_in_a_list(case: Case) -> Finding | None:
 
 def collected(case: Case) -> Finding | None:
     """A list that is made in one line has no name until it is complete: only its growth is known."""
-    made = unfinished(case)
-    if made is None or not made.line.collects or made.mib < 0.5 * case.peak_mib:
+    lines = own_lines(case.stack)
+    where = next((line for line in lines if statement(case, line).collects), None)
+    if where is None or loop(case, where):
         return None
-    if joins(made):
-        words = f"Line {made.where.line} makes a list and then one array of it: {mib(made.mib)} when it died"
-        return Finding("list_then_array", made.mib, f"{words}.", made.where)
-    words = f"Line {made.where.line} was making a list, {mib(made.mib)} when it died"
-    return Finding("list_of_images", made.mib, f"{words}.", made.where)
+    grown = case.grown_where(
+        lambda phase, stack: phase == phases.LOADING and any(line == where for line in own_lines(stack))
+    )
+    named = sum(one.mib for one in lists_of(case) if one.scope == lines[0].function)
+    if grown - named < 0.5 * case.peak_mib:
+        return None
+    words = f"Line {where.line} was making a list, {mib(grown)} when it died, and a list keeps everything that is in it"
+    if lines[0] == where and statement(case, where).calls & JOINS:
+        words = f"Line {where.line} makes a list and then one array of it: {mib(grown)} when it died"
+        return Finding("list_then_array", grown, f"{words}.", where)
+    return Finding("list_of_images", grown, f"{words}.", where)
 
 
 def adds_to(case: Case, one: Holding, filler: Where | None) -> bool:
