@@ -193,6 +193,23 @@ def prefetched(case: Case) -> Finding | None:
     return None
 
 
+def queued(case: Case) -> Finding | None:
+    """Batches of a `PyDataset` that its workers have made ready and the model has not taken yet."""
+    said = case.facts.get("training")
+    queue = said.get("queue") if isinstance(said, dict) else None
+    if not isinstance(queue, dict):
+        return None
+    most, each = queue.get("most"), queue.get("batch_mib")
+    if type(most) is not int or type(each) not in (int, float) or each <= 0 or most <= 1:
+        return None
+    # The workers go on while the graph of a step is made, and that takes a few MiB.
+    held = min(most * each, running(case) - training(case).outputs_mib)
+    if held < 0.5 * case.peak_mib:
+        return None
+    words = f"Up to {most:,} batches of {mib(each)} each wait until the model takes them: {mib(most * each)}"
+    return Finding("queued_batches", held, f"{words}.", runner(case))
+
+
 def image_data_generator(case: Case) -> Finding | None:
     """`flow` and `fit` of ImageDataGenerator turn the whole array into float32."""
 
@@ -261,4 +278,4 @@ def named(case: Case, words: str) -> Where | None:
     return found[0] if len(found) == 1 else None
 
 
-RULES = (tensor_slices, cached, shuffled, prefetched, image_data_generator, kept_elements, workers)
+RULES = (tensor_slices, cached, shuffled, prefetched, image_data_generator, queued, kept_elements, workers)
