@@ -7,6 +7,7 @@ import itertools
 from course_utils.postmortem import phases
 from course_utils.postmortem.evidence import Sighting, Stack, Where
 from course_utils.postmortem.rules.case import Case, Finding
+from course_utils.postmortem.rules.pipelines import buffers
 from course_utils.postmortem.rules.said import Weights, training, weights
 from course_utils.units import mib
 
@@ -154,6 +155,8 @@ def large_graph(case: Case) -> Finding | None:
     """The graph of a network with very many layers, which needs memory before the first step."""
     grown, where = case.grown(phases.TRACING), case.grower(phases.TRACING)
     if not where or grown < 0.4 * case.peak_mib or _turns_of_tracing(case) >= FEW_TRACES:
+        return None
+    if buffers(case) >= 0.5 * grown:  # they fill while a graph is made
         return None
     built = case.grown(phases.BUILDING)
     words = (

@@ -266,6 +266,13 @@ def workers(case: Case) -> Finding | None:
     return Finding("workers", min(case.peak_mib, max(elsewhere, came)), f"{words}.", runner(case) or case.where)
 
 
+def buffers(case: Case) -> float:
+    """Return the MiB that a buffer explains which other threads or processes fill, whatever the main one does."""
+    return max(
+        (found.mib for rule in (cached, shuffled, prefetched, queued, workers) if (found := rule(case))), default=0
+    )
+
+
 def named(case: Case, words: str) -> Where | None:
     """Return the only line that has these words; None where there is none, or more than one."""
     pattern = re.compile(words)
