@@ -46,10 +46,10 @@ def models_kept(case: Case) -> Finding | None:
     again = [mib for mib, where in begun if where.line == begun[-1][1].line]
     alive = known.mib + known.slots_mib
     came = case.grown(*MODEL)
-    kept = any(count > 1 for _, count in known.holders)
+    many = known.models > FEW_MODELS or any(count > 1 for _, count in known.holders)
     texts = ", ".join(f"{floor:,.0f}" for floor in again[-5:])
     stairs = f" When the last ones were begun, {texts} MiB were in use." if len(again) >= 3 else ""
-    if known.models >= 2 and alive >= KEPT * case.peak_mib and came >= 0.5 * alive and (kept or len(again) > 1):
+    if known.models >= 2 and alive >= KEPT * case.peak_mib and came >= 0.5 * alive and (many or len(again) > 1):
         explained = min(alive + case.grown(phases.TRACING), came)  # each has a graph of its own
         return Finding("models_kept", explained, _alive(known) + stairs, _holder(case))
     rises = [after - before for before, after in itertools.pairwise(again)]
