@@ -124,6 +124,19 @@ def test_a_list_that_is_filled() -> None:
     check(outcome, "list_of_images", 6, "`pictures` is a list of", "x float32 array (128, 128, 3)")
 
 
+def test_a_list_that_is_made_in_one_line() -> None:
+    outcome = died(
+        """
+        def read(number):
+            return rng.random((128, 128, 3), dtype="float32")
+
+        pictures = [read(number) for number in range(3000)]
+        """,
+        200,
+    )
+    check(outcome, "list_of_images", 4, "Line 4 was making a list")
+
+
 def test_a_list_and_an_array_of_the_same() -> None:
     outcome = died(
         """
@@ -148,7 +161,7 @@ def test_a_list_of_python_numbers() -> None:
         """,
         150,
     )
-    check(outcome, "python_numbers", 3, "`rows` is a list of", "Python float")
+    check(outcome, "python_objects", 3, "`rows` is a list of", "Python float")
 
 
 def test_windows_that_share_their_series_until_they_become_an_array() -> None:
@@ -285,6 +298,30 @@ def test_a_dataset_of_ones_own_that_keeps_what_it_reads() -> None:
         300,
     )
     check(outcome, "kept_elements", 11, "`self.seen`", "grows with each batch")
+
+
+def test_batches_that_the_workers_of_a_dataset_make_ahead() -> None:
+    outcome = died(
+        """
+        class Volumes(keras.utils.PyDataset):
+            def __len__(self):
+                return 200
+
+            def __getitem__(self, index):
+                time.sleep(0.02)
+                return np.ones((4, 96, 96, 96, 1), "float32"), np.zeros(4)
+
+        class Slow(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                time.sleep(1)
+
+        model = keras.Sequential([keras.layers.AveragePooling3D(16), keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(Volumes(workers=2, max_queue_size=40), verbose=0, callbacks=[Slow()])
+        """,
+        350,
+    )
+    check(outcome, "queued_batches", 15, "Up to 40 batches of 14 MiB each", "540 MiB")
 
 
 def test_worker_processes_have_memory_of_their_own() -> None:

@@ -276,6 +276,24 @@ network.fit(features[:8], target[:8], epochs=200, verbose=0, callbacks=[Snapshot
 """,
         ["every_epoch` is a list of"],
     ),
+    "predictions of every epoch": (
+        "results_kept",
+        200,
+        IMPORTS
+        + """
+pictures = rng.random((400, 64, 64, 1), dtype="float32")
+class Watch(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.frames = []
+    def on_epoch_end(self, epoch, logs=None):
+        self.frames.append(self.model.predict(pictures, verbose=0))  # blame
+model = keras.Sequential([keras.Input((64, 64, 1)), keras.layers.Conv2D(1, 3, padding="same")])
+model.compile("adam", "mse")
+model.fit(pictures[:8], pictures[:8], epochs=200, batch_size=8, callbacks=[Watch()], verbose=0)
+""",
+        ["frames` is a list of ", "float32 array (400, 64, 64, 1)"],
+    ),
     "Python numbers in a tf.function": (
         "retracing",
         150,

@@ -61,7 +61,20 @@ def facts(frame: FrameType | None, names: dict[int, str]) -> tuple[Facts, Any]:
     steps = vars(iterator).get("_num_batches") if iterator is not None else None
     if type(steps) is int:
         found["steps"] = steps
+    if queue := _queue(iterator):
+        found["queue"] = queue
     return found, held.get("self")
+
+
+def _queue(iterator: Any) -> Facts:
+    """The batches that the workers of a `PyDataset` hold ready: how many there may be, and what one of them takes."""
+    with contextlib.suppress(Exception):
+        waiting = vars(vars(vars(iterator)["data_adapter"])["enqueuer"])["future_queue"]
+        for future in list(waiting.queue):
+            batch = vars(future).get("_value")  # None where it is not ready
+            if type(batch) in arrays.CONTAINERS and (load := arrays.load_of(batch, set())).pieces:
+                return {"most": waiting.maxsize, "waiting": waiting.qsize(), "batch_mib": load.size / MIB}
+    return {}
 
 
 def _called(stack: Sequence[FrameType], names: dict[int, str]) -> tuple[Facts, Any] | None:

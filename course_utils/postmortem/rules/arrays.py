@@ -15,10 +15,10 @@ from course_utils.postmortem.rules.data import (
     together,
     unfinished,
 )
-from course_utils.postmortem.rules.lists import JOINS, joined, padded, windows
+from course_utils.postmortem.rules.line import definition, loop, statement
+from course_utils.postmortem.rules.lists import MOSTLY_ZERO, collected, joined, padded, windows
 from course_utils.units import mib, percent
 
-MOSTLY_ZERO = 0.9
 ENCODERS = {
     "to_categorical", "one_hot", "get_dummies", "toarray", "todense", "eye", "identity", "multi_hot",
 }  # fmt: skip
@@ -27,6 +27,7 @@ FEEDS = re.compile(r"tensorflow/python/data/|preprocessing/image")  # which `pip
 MORE_THAN_FLOAT32 = 4.2  # float32 needs 4 bytes for one of uint8, float64 needs 8
 MORE_THAN_FLOAT64 = 8.4
 MUCH_MORE = 3.0
+LABELS = {"to_categorical", "one_hot"}
 CONVERTS = {"astype", "asarray", "array", "float32", "float64", "float", "cast", "convert_to_tensor", "constant"}
 FLOATING = "float64"
 WORTH_NAMING = 0.05  # of the memory
@@ -67,17 +68,17 @@ def mostly_zeros(case: Case) -> Finding | None:
             f"{mib(encoded.mib)} were there when it died"
         )
     blame = encoded.where if encoded and encoded.mib > together(found) else made_at(case, found)
-    one_hot = [one for one in found if one.one_hot]
-    labels = together(one_hot) + (encoded.mib if encoded else 0) >= size / 2 and _is_label_like(found, encoded)
+    labels = _is_label_like(case, found, encoded)
     return Finding("one_hot_labels" if labels else "mostly_zeros", size, f"{_sentence(words)}.", blame)
 
 
-def _is_label_like(found: list[Holding], encoded: Unfinished | None) -> bool:
+def _is_label_like(case: Case, found: list[Holding], encoded: Unfinished | None) -> bool:
+    """Whether it was made by a function for labels."""
+    lines = [statement(case, definition(case, one.name, one.scope)).calls for one in found]
+    called = {one.scope for one in found if one.library}.union(*lines)
     if encoded:
-        return bool(
-            encoded.functions & {"to_categorical", "one_hot"} or encoded.line.calls & {"to_categorical", "one_hot"}
-        )
-    return any(one.library and one.scope == "to_categorical" for one in found)
+        called |= encoded.functions | encoded.line.calls
+    return bool(called & LABELS)
 
 
 def encodes(made: Unfinished) -> bool:
@@ -130,7 +131,7 @@ def float64(case: Case) -> Finding | None:
 def becomes_float64(case: Case, made: Unfinished) -> Holding | None:
     """Return the array of bytes of which float64 was being made: it grows by more than float32 would, or is divided."""
     small = [one for one in operands(case, made) if one.bytes_each == 1]
-    if len(small) != 1 or not made.line.calls <= CONVERTS:
+    if len(small) != 1 or not small[0].mib or not made.line.calls <= CONVERTS:
         return None
     ratio = made.mib / small[0].mib
     steps = max(1, made.line.operations + len(made.line.calls))
@@ -147,9 +148,10 @@ def _blame(case: Case, found: list[Holding], made: Unfinished | None):
 
 def operands(case: Case, made: Unfinished) -> list[Holding]:
     """The arrays that the line which died computes with."""
-    return [
-        one for one in holdings(case) if one.kind in ("array", "tensor", "dataframe") and one.name in made.line.names
-    ]
+    kinds = ("array", "tensor", "dataframe")
+    found = [one for one in holdings(case) if one.kind in kinds and not one.library and one.name in made.line.names]
+    near = {one.name for one in found if one.scope == made.where.function}
+    return [one for one in found if one.scope == made.where.function or one.name not in near]
 
 
 def copies(case: Case) -> Finding | None:
@@ -205,29 +207,29 @@ def _finished_copies(case: Case) -> Finding | None:
 def whole_data(case: Case) -> Finding | None:
     """Where nothing more special is wrong: the data are in memory as a whole."""
     own = case.grown(*OWN)
-    special = [rule(case) for rule in (mostly_zeros, padding, float64, copies, joined, windows)]
+    special = [rule(case) for rule in (mostly_zeros, padding, float64, copies, joined, windows, collected)]
     if own < 0.5 * case.peak_mib or any(one and one.mib >= 0.5 * case.peak_mib for one in special):
         return None
     found = [one for one in holdings(case) if one.kind in ("array", "tensor", "dataframe")]
     found = [one for one in found if one.mib >= WORTH_NAMING * case.peak_mib]
     made = unfinished(case)
-    if made and feeds(made):
-        return None
+    if made and feeds(made) and (loop(case, made.where) or "__next__" not in made.functions):
+        return None  # a pipeline or a generator fills its buffers
     words = [one.text for one in found[:3]]
     size = together(found)
     if made and _makes_an_array(made):
         size += made.mib
-        words.append(f"line {made.where.line} had made {mib(made.mib)} of an array that was not complete")
+        what = "took out of a pipeline and kept" if feeds(made) else "had made"
+        words.append(f"line {made.where.line} {what} {mib(made.mib)} that had no name yet")
     if not words or min(size, own) < LEAST * case.peak_mib:
         return None
     return Finding("whole_data", min(size, own), f"{_sentence(words)}.", _blame(case, found, made))
 
 
 def _makes_an_array(made: Unfinished) -> bool:
-    numpy = any(
-        file.startswith(("numpy/", "tensorflow/python/ops/", "tensorflow/python/framework/")) for file in made.files
-    )
-    return numpy or bool({"np", "numpy", "tf", "rng"} & made.line.names) or bool(made.line.calls & JOINS)
+    """Whether the line was making data: a library for data was running, or what came was to get a name."""
+    numpy = any(file.startswith(("numpy/", "tensorflow/python/")) for file in made.files)
+    return numpy or bool(made.line.targets)
 
 
 def _sentence(words: list[str]) -> str:

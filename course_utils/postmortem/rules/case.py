@@ -12,6 +12,7 @@ from course_utils.postmortem.growth import Growth, charge
 
 # What adds to a container: a method, an item, or +=.
 ADDS = r"(\[[^\]]*\])*(\.(append|add|extend|insert|setdefault|update)\(|\[[^\]]*\] *=[^=]| *\+=)"
+NUMBER = re.compile(r"\b(float|int|round|len)\(|\.item\(\)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +56,18 @@ class Case:
         return next((one.where for one in self.growth if one.where and (one.phase in phases or not phases)), None)
 
     def filler(self, name: str) -> Where | None:
-        """Return the line that adds to a container of this name; None where no line, or more than one, does."""
+        """Return the line that adds to a container of this name, the last of several; None where no line does.
+
+        A line that adds a plain number is no candidate.
+        """
         adds = re.compile(rf"\b{re.escape(name.rpartition('.')[2])}\b{ADDS}")
         found = [
             Where(cell, number, line.strip()[:300])
             for cell, source in self.cells
             for number, line in enumerate(source.split("\n"), 1)
-            if adds.search(line)
+            if adds.search(line) and not NUMBER.search(line)
         ]
-        return found[0] if len(found) == 1 else None
+        return found[-1] if found else None
 
     def entries(self, *kinds: str) -> list[dict[str, Any]]:
         """Return what the ledger has of these kinds, the largest first."""

@@ -157,7 +157,7 @@ def unfinished(case: Case) -> Unfinished | None:
     came = sum(one.mib for one in case.growth if one.where == where and one.phase in OWN)
     named = sum(one.mib for one in holdings(case)) + sum(entry["mib"] for entry in case.entries("weights", "optimizer"))
     size = min(came, case.peak_mib - named)
-    if size < LEAST * case.peak_mib:
+    if size <= LEAST * case.peak_mib:
         return None
     frames = [frame for _, sighting in case.line for frame in called(sighting.stack, where)]
     functions, files = frozenset(one.function for one in frames), frozenset(one.file for one in frames)

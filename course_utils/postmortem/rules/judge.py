@@ -13,6 +13,8 @@ from course_utils.units import mib
 
 ENOUGH = 0.5  # of the memory: a finding that explains less is no cause
 AS_LARGE = 0.85  # of the largest finding: another one of this size is shown beside it
+# A rule that has seen more of the same list: it was filled while the model worked, not while data were loaded.
+LESS = {"results_kept": {"list_of_images", "list_then_array"}}
 ALL = 1.05  # of the memory: two findings that explain more than this explain some of it twice
 RULES = (*lists.RULES, *arrays.RULES, *pipelines.RULES, *training.RULES, *loops.RULES, *refused.RULES)
 
@@ -31,6 +33,8 @@ def judge(case: Case) -> Judgement:
     """Return the cause that the evidence shows; where it shows none, a sentence that says so and names who grew."""
     found = sorted(filter(None, (_applied(rule, case) for rule in RULES)), key=lambda finding: -finding.mib)
     total = max(case.peak_mib, case.allocation_mib)
+    causes_found = {finding.cause for finding in found if finding.mib >= ENOUGH * total}
+    found = [finding for finding in found if finding.cause not in _less_than(causes_found)]
     if not found:
         return _unknown(case)
     best = found[0]
@@ -50,6 +54,11 @@ def _applied(rule: Callable[[Case], Finding | None], case: Case) -> Finding | No
         return rule(case)
     except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError):
         return None
+
+
+def _less_than(found: set[str]) -> set[str]:
+    """Causes that say less about the same memory than those that are found."""
+    return set().union(*(LESS[cause] for cause in found if cause in LESS))
 
 
 def _stands_beside(one: Finding, best: Finding, total: float) -> bool:

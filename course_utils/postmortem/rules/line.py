@@ -26,6 +26,8 @@ class Statement:
     divides: bool = False
     """Whether it divides with ``/``."""
 
+    collects: bool = False
+    """Whether it makes a list of many things in one go, such as ``[read(path) for path in paths]``."""
     fills: frozenset[str] = frozenset()
     """Those of the targets of which it only writes a part: ``x[index] = ...``."""
 
@@ -102,7 +104,7 @@ def _innermost(tree: ast.AST, line: int) -> ast.stmt | None:
 
 def _read(found: ast.AST) -> Statement:
     targets, fills, names, calls = set(), set(), set(), set()
-    operations, divides = 0, False
+    operations, divides, collects = 0, False, False
     for node in _nodes(found):
         if isinstance(node, ast.Name | ast.Attribute):
             named = targets if isinstance(node.ctx, ast.Store) else names
@@ -111,6 +113,8 @@ def _read(found: ast.AST) -> Statement:
             fills.add(ast.unparse(node.value))
         elif isinstance(node, ast.Call):
             calls.add(ast.unparse(node.func).rpartition(".")[2][:60])
+        elif isinstance(node, ast.ListComp | ast.DictComp | ast.SetComp | ast.GeneratorExp):
+            collects = True
         elif isinstance(node, ast.BinOp | ast.AugAssign):
             operations += 1
             divides = divides or isinstance(node.op, ast.Div)
@@ -120,6 +124,7 @@ def _read(found: ast.AST) -> Statement:
         calls=frozenset(calls),
         operations=operations,
         divides=divides,
+        collects=collects,
         fills=frozenset(fills),
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from course_utils.postmortem import phases
 from course_utils.postmortem.evidence import Where
 from course_utils.postmortem.rules.case import Case, Finding
 from course_utils.postmortem.rules.data import (
     LEAST,
     NUMBERS,
-    OWN,
     TEXTS,
     Holding,
     Unfinished,
@@ -26,6 +26,7 @@ JOINS = {
 }  # fmt: skip
 PADS = {"pad_sequences", "pad_sequence", "to_tensor"}
 MANY = 8  # members of a list that is a data set
+MOSTLY_ZERO = 0.9
 OVERLAP = 3.0
 
 
@@ -82,7 +83,7 @@ def _as_many(array: Holding, one: Holding) -> bool:
 def kept_in_a_list(case: Case) -> Finding | None:
     """A list, or a dictionary, that holds the whole data set."""
     for one in lists_of(case):
-        if one.library or one.shared or case.grown(*OWN) < 0.6 * one.mib:
+        if one.library or one.shared or case.grown(phases.LOADING) < 0.6 * one.mib:
             continue
         filler = case.filler(one.name)
         grown = since_the_ledger(case) if one.grows and adds_to(case, one, filler) else 0.0
@@ -91,17 +92,35 @@ def kept_in_a_list(case: Case) -> Finding | None:
         if size < LEAST * case.peak_mib:
             continue
         blame = filler or made_at(case, [one])
-        if one.dtype in NUMBERS:
-            words = (
-                f"{_list(one)}{more}. Python keeps each number as an object of 24 to 32 bytes, and 8 more point to it"
-            )
-            return Finding("python_numbers", size, f"{words}.", blame)
+        if one.dtype in NUMBERS | TEXTS:
+            each = "number as an object of 24 to 32 bytes" if one.dtype in NUMBERS else "text with 50 bytes around it"
+            words = f"{_list(one)}{more}. Python keeps each {each}, and 8 more point to it"
+            return Finding("python_objects", size, f"{words}.", blame)
         if not one.shape:
             continue
         if windows := _overlap(case, one):
             return Finding("overlapping_windows", size, windows, blame)
         return Finding("list_of_images", size, f"{_list(one)}{more}.", blame)
     return None
+
+
+def collected(case: Case) -> Finding | None:
+    """A list that is made in one line has no name until it is complete: only its growth is known."""
+    lines = own_lines(case.stack)
+    where = next((line for line in lines if statement(case, line).collects), None)
+    if where is None or loop(case, where):
+        return None
+    grown = case.grown_where(
+        lambda phase, stack: phase == phases.LOADING and any(line == where for line in own_lines(stack))
+    )
+    named = sum(one.mib for one in lists_of(case) if one.scope == lines[0].function)
+    if grown - named < 0.5 * case.peak_mib:
+        return None
+    words = f"Line {where.line} was making a list, {mib(grown)} when it died, and a list keeps everything that is in it"
+    if lines[0] == where and statement(case, where).calls & JOINS:
+        words = f"Line {where.line} makes a list and then one array of it: {mib(grown)} when it died"
+        return Finding("list_then_array", grown, f"{words}.", where)
+    return Finding("list_of_images", grown, f"{words}.", where)
 
 
 def adds_to(case: Case, one: Holding, filler: Where | None) -> bool:
@@ -138,13 +157,14 @@ def windows(case: Case) -> Finding | None:
 
 def _overlap(case: Case, found: Holding) -> str:
     """The sentence about windows where a longer series of the same columns is alive."""
-    if not found.shape:
+    if not found.shape or found.zeros >= MOSTLY_ZERO:
         return ""
     count, shape = (found.count, found.shape) if found.kind == "list" else (found.shape[0], found.shape[1:])
     if not shape:
         return ""
     for series in holdings(case):
-        if series is found or series.kind not in ("array", "tensor") or len(series.shape) != len(shape):
+        same = series.dtype == found.dtype and len(series.shape) == len(shape)
+        if series is found or series.kind not in ("array", "tensor") or not same:
             continue
         rows, length = series.shape[0], shape[0]
         if (
@@ -164,4 +184,4 @@ def _list(one: Holding) -> str:
     return f"{one.called} is a {one.what}, {mib(one.mib)}"
 
 
-RULES = (joined, windows, kept_in_a_list)
+RULES = (joined, windows, kept_in_a_list, collected)

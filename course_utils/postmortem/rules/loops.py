@@ -7,6 +7,7 @@ import itertools
 from course_utils.postmortem import phases
 from course_utils.postmortem.evidence import Sighting, Stack, Where
 from course_utils.postmortem.rules.case import Case, Finding
+from course_utils.postmortem.rules.pipelines import buffers
 from course_utils.postmortem.rules.said import Weights, training, weights
 from course_utils.units import mib
 
@@ -45,10 +46,10 @@ def models_kept(case: Case) -> Finding | None:
     again = [mib for mib, where in begun if where.line == begun[-1][1].line]
     alive = known.mib + known.slots_mib
     came = case.grown(*MODEL)
-    kept = any(count > 1 for _, count in known.holders)
+    many = known.models > FEW_MODELS or any(count > 1 for _, count in known.holders)
     texts = ", ".join(f"{floor:,.0f}" for floor in again[-5:])
     stairs = f" When the last ones were begun, {texts} MiB were in use." if len(again) >= 3 else ""
-    if known.models >= 2 and alive >= KEPT * case.peak_mib and came >= 0.5 * alive and (kept or len(again) > 1):
+    if known.models >= 2 and alive >= KEPT * case.peak_mib and came >= 0.5 * alive and (many or len(again) > 1):
         explained = min(alive + case.grown(phases.TRACING), came)  # each has a graph of its own
         return Finding("models_kept", explained, _alive(known) + stairs, _holder(case))
     rises = [after - before for before, after in itertools.pairwise(again)]
@@ -154,6 +155,8 @@ def large_graph(case: Case) -> Finding | None:
     """The graph of a network with very many layers, which needs memory before the first step."""
     grown, where = case.grown(phases.TRACING), case.grower(phases.TRACING)
     if not where or grown < 0.4 * case.peak_mib or _turns_of_tracing(case) >= FEW_TRACES:
+        return None
+    if buffers(case) >= 0.5 * grown:  # they fill while a graph is made
         return None
     built = case.grown(phases.BUILDING)
     words = (

@@ -11,6 +11,7 @@ from course_utils.postmortem.evidence import Frame, Where
 from course_utils.postmortem.rules.case import Case, Finding
 from course_utils.postmortem.rules.data import OWN, grower_in, grown_in, holdings, since_the_ledger
 from course_utils.postmortem.rules.line import gives_data, loop, statement
+from course_utils.postmortem.rules.said import training
 from course_utils.units import mib
 
 LEAST = 0.2  # of the memory
@@ -176,8 +177,7 @@ def prefetched(case: Case) -> Finding | None:
     grown = running(case)
     waiting = next((stage for stage in stages(case) if stage.op == "prefetch"), None)
     batch = next((stage for stage in stages(case) if stage.op in ("batch", "padded_batch")), None)
-    layers = case.facts.get("layers")
-    outputs = layers.get("mib", 0.0) if isinstance(layers, dict) else 0.0
+    outputs = training(case).outputs_mib
     model = sum(entry["mib"] for entry in case.entries("weights", "optimizer"))
     room = grown - outputs - model
     if waiting and waiting.element_mib and (waiting.count or 0) > 1:
@@ -191,6 +191,23 @@ def prefetched(case: Case) -> Finding | None:
         words = f"One batch has {of}: {product(batch)}, and more than one is alive"
         return Finding("large_elements", min(room, 3 * batch.mib), f"{words}.", named(case, r"batch\(") or runner(case))
     return None
+
+
+def queued(case: Case) -> Finding | None:
+    """Batches of a `PyDataset` that its workers have made ready and the model has not taken yet."""
+    said = case.facts.get("training")
+    queue = said.get("queue") if isinstance(said, dict) else None
+    if not isinstance(queue, dict):
+        return None
+    most, each = queue.get("most"), queue.get("batch_mib")
+    if type(most) is not int or type(each) not in (int, float) or each <= 0 or most <= 1:
+        return None
+    # The workers go on while the graph of a step is made, and that takes a few MiB.
+    held = min(most * each, running(case) - training(case).outputs_mib)
+    if held < 0.5 * case.peak_mib:
+        return None
+    words = f"Up to {most:,} batches of {mib(each)} each wait until the model takes them: {mib(most * each)}"
+    return Finding("queued_batches", held, f"{words}.", runner(case))
 
 
 def image_data_generator(case: Case) -> Finding | None:
@@ -227,7 +244,8 @@ def kept_elements(case: Case) -> Finding | None:
 
 def _in_a_step(case: Case) -> bool:
     """Whether the training had begun before the list was complete."""
-    return case.facts["training"].get("step", 0) > 0 or any(phase == phases.LATER_STEPS for phase, _ in case.line)
+    step = case.facts["training"].get("step")
+    return (type(step) is int and step > 0) or any(phase == phases.LATER_STEPS for phase, _ in case.line)
 
 
 def workers(case: Case) -> Finding | None:
@@ -248,6 +266,13 @@ def workers(case: Case) -> Finding | None:
     return Finding("workers", min(case.peak_mib, max(elsewhere, came)), f"{words}.", runner(case) or case.where)
 
 
+def buffers(case: Case) -> float:
+    """Return the MiB that a buffer explains which other threads or processes fill, whatever the main one does."""
+    return max(
+        (found.mib for rule in (cached, shuffled, prefetched, queued, workers) if (found := rule(case))), default=0
+    )
+
+
 def named(case: Case, words: str) -> Where | None:
     """Return the only line that has these words; None where there is none, or more than one."""
     pattern = re.compile(words)
@@ -260,4 +285,4 @@ def named(case: Case, words: str) -> Where | None:
     return found[0] if len(found) == 1 else None
 
 
-RULES = (tensor_slices, cached, shuffled, prefetched, image_data_generator, kept_elements, workers)
+RULES = (tensor_slices, cached, shuffled, prefetched, image_data_generator, queued, kept_elements, workers)

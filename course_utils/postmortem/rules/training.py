@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from course_utils.postmortem import phases
 from course_utils.postmortem.evidence import Stack, Where
 from course_utils.postmortem.rules.case import Case, Finding
+from course_utils.postmortem.rules.pipelines import buffers
 from course_utils.postmortem.rules.said import Layer, Training, training, weights
 from course_utils.units import mib
 
@@ -82,7 +83,7 @@ def outputs_of_layers(case: Case) -> Finding | None:
     times = TRAINED_OUTPUTS if step.trains else 1.0
     outputs, attention = times * said.outputs_mib, SCORES * scores
     known = weights(case)
-    other = known.mib + known.slots_mib if step.trains else 0.0
+    other = buffers(case) + (known.mib + known.slots_mib if step.trains else 0.0)
     expected = outputs + attention
     explained = step.mib * expected / (expected + other)
     if step.mib > TOO_MUCH * (expected + other):  # something else grew too, such as a buffer that fills meanwhile
