@@ -229,7 +229,7 @@ def whole_data(case: Case) -> Finding | None:
 def _makes_an_array(made: Unfinished) -> bool:
     """Whether the line was making data: a library for data was running, or what came was to get a name."""
     numpy = any(file.startswith(("numpy/", "tensorflow/python/")) for file in made.files)
-    return numpy or bool(made.line.targets)
+    return numpy or made.line.keeps
 
 
 def _sentence(words: list[str]) -> str:

@@ -26,6 +26,8 @@ class Statement:
     divides: bool = False
     """Whether it divides with ``/``."""
 
+    keeps: bool = False
+    """Whether its result gets a name, or is given back."""
     collects: bool = False
     """Whether it makes a list of many things in one go, such as ``[read(path) for path in paths]``."""
     fills: frozenset[str] = frozenset()
@@ -124,6 +126,7 @@ def _read(found: ast.AST) -> Statement:
         calls=frozenset(calls),
         operations=operations,
         divides=divides,
+        keeps=bool(targets) or isinstance(found, ast.Return),
         collects=collects,
         fills=frozenset(fills),
     )

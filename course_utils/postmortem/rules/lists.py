@@ -17,7 +17,7 @@ from course_utils.postmortem.rules.data import (
     since_the_ledger,
     unfinished,
 )
-from course_utils.postmortem.rules.line import loop, statement
+from course_utils.postmortem.rules.line import definition, loop, statement
 from course_utils.units import mib
 
 JOINS = {
@@ -39,7 +39,9 @@ def padded(case: Case) -> tuple[Holding, Holding | None] | None:
     for array in holdings(case):
         if array.kind not in ("array", "tensor") or len(array.shape) < 2 or array.mib < LEAST * case.peak_mib:
             continue
-        pads = array.library and array.scope in PADS or any(one.function in PADS for one in case.growth[:3])
+        running = {frame.function for frame in case.stack} if array.library else set()
+        made = statement(case, definition(case, array.name, array.scope)).calls
+        pads = bool(PADS & (running | made | {array.scope}))
         for sequences in lists_of(case):
             if sequences.count != array.shape[0] or not sequences.shape or "int" not in array.dtype:
                 continue
