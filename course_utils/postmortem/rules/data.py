@@ -69,12 +69,8 @@ class Holding:
     def shared(self) -> bool:
         """Whether the members of a list are parts of one array: views, such as windows over a series."""
         each = math.prod(self.shape) * self.bytes_each / MIB
-        return (
-            self.kind == "list"
-            and bool(self.shape)
-            and each * self.count > 2 * self.full_mib
-            and self.shape[0] >= self.count > 1
-        )
+        alike = f" {self.count:,} x " in self.what
+        return self.kind == "list" and bool(self.shape) and alike and each * self.count > 2 * self.full_mib
 
 
 @dataclass(frozen=True)

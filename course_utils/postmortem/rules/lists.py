@@ -145,12 +145,14 @@ def windows(case: Case) -> Finding | None:
     made = unfinished(case)
     for one in lists_of(case):
         if made and one.shared and joins(made) and one.name in made.line.names:
+            series = one.count <= one.shape[0]
             words = (
-                f"`{one.name}` has {one.count:,} windows of one array, {mib(one.mib)}, that they share. Line "
-                f"{made.where.line} was making an array in which each window has its own copy: {mib(made.mib)} "
-                "when it died"
+                f"`{one.name}` has {one.count:,} {'windows' if series else 'parts'} of one array, {mib(one.mib)}, "
+                f"that they share. Line {made.where.line} was making an array in which each has its own copy: "
+                f"{mib(made.mib)} when it died"
             )
-            return Finding("overlapping_windows", made.mib + one.mib, f"{words}.", made.where)
+            cause = "overlapping_windows" if series else "enlarged_data"
+            return Finding(cause, made.mib + one.mib, f"{words}.", made.where)
     for array in holdings(case):
         if array.kind in ("array", "tensor") and (words := _overlap(case, array)):
             return Finding("overlapping_windows", array.mib, words, made_at(case, [array]))
