@@ -59,14 +59,22 @@ def alive(known: weakref.WeakValueDictionary[int, Any]) -> list[Any]:
 
 
 def outermost(found: list[Any]) -> list[Any]:
-    """Return the models that are no part of another one."""
+    """Return the models that are no part of another one, and have layers of their own.
+
+    ``found`` is in the order in which they were made. `Sequential.add` makes a model of the same layers each time.
+    """
     inner: set[int] = set()
+    owned: set[int] = set()
+    apart = []
     for model in found:
         held = vars(model)
-        for part in [held.get("_functional"), *(held.get("_layers") or ())]:
-            if id(part) in models:
-                inner.add(id(part))
-    return [model for model in found if id(model) not in inner]
+        layers = [part for part in [held.get("_functional"), *(held.get("_layers") or ())] if part is not None]
+        inner.update(id(part) for part in layers if id(part) in models)
+        weighty = {id(part) for part in layers if type(part).__name__ not in ("InputLayer", "Functional")}
+        if not weighty or not weighty <= owned:
+            apart.append(model)
+        owned |= weighty
+    return [model for model in apart if id(model) not in inner]
 
 
 def is_noted(value: Any) -> bool:
