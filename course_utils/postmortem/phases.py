@@ -57,7 +57,7 @@ class Reader:
     """Names the phase of one stack after the other, in the order of their time."""
 
     def __init__(self) -> None:
-        self.built = self.trained = self.stepped = self.applied = False
+        self.trained = self.stepped = self.applied = False
         self._ran = ""  # the trainer's function that has run a step
 
     def phase(self, stack: Stack) -> str:
@@ -108,9 +108,8 @@ class Reader:
             self.trained = True
             return CALLING
         if keras & BUILDS:
-            self.built = True
             return BUILDING
-        if (calls and "__call__" in keras) or (self.built and runs_a_graph(stack)):
+        if (calls and "__call__" in keras) or runs_a_graph(stack):
             self.trained = True
             return CALLING
         if any(frame.function in MAKES_PARTS and PARTS.match(frame.file) for frame in stack):
