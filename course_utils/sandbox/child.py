@@ -92,7 +92,7 @@ def main(owner: socket.socket, taken: int) -> NoReturn:
     inside.send({"type": "hello"})
     framing.receive(channel)  # the owner watches from here on
     names = {name for name, _ in order.cells}
-    snapshot.start(state, names)
+    snapshot.start(state, names, order.cap_mib)
     message = execute(order, names)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the code may have closed or replaced it

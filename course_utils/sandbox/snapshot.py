@@ -1,8 +1,9 @@
 """Write down, many times a second, the learner's line and the ledger of what is alive.
 
 The owner reads it when the run is over. A run that is killed inside one long C call leaves the picture from before it.
-Close to the cap the owner asks for the line with SIGUSR2, which Python answers between two instructions. A thread that
-looked all the time would get in the way of the code's own threads, and move the peak.
+When memory has changed, the owner asks for the line with SIGUSR2, which Python answers between two instructions. The
+ledger is taken by a thread: every so often, and sooner where the run has grown. A thread that looked all the time would
+get in the way of the code's own threads, and move the peak.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from course_utils.sandbox.ledger import Ledger
 INTERVAL = 0.05
 SHARE = 60  # a snapshot is taken after so many times the processor time of the one before: it costs 1.7 % at most
 FIRST_INTERVAL = 0.005  # a run that dies at once leaves a picture too
+GLANCE = 0.01  # between two looks at the memory alone, which takes some 10 microseconds
+GROWN = 0.08  # of the cap: with so much more memory than ever before, the next ledger does not wait
+PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 PADDED = 8192  # so that a short picture covers a long one
 OUTERMOST, INNERMOST = 20, 30  # frames of a stack that are written down
 PACKAGES = re.compile(r".*/(?:site-packages|dist-packages|python3\.\d+)/")
 
 
-def start(descriptor: int, names: set[str]) -> None:
+def start(descriptor: int, names: set[str], cap_mib: float) -> None:
     """Start the thread, from the main thread. ``names`` are the cells whose frames belong to the learner."""
     main_thread = threading.get_ident()
     picture: dict[str, Any] = {"turn": 0}
@@ -54,11 +58,14 @@ def start(descriptor: int, names: set[str]) -> None:
 
     def keep_writing() -> None:
         started = time.monotonic()
-        turn, cost = 0, 0.0
+        turn, cost, highest = 0, 0.0, private_mib()
         while True:
-            early = time.monotonic() - started <= INTERVAL
-            time.sleep(FIRST_INTERVAL if early else max(INTERVAL, SHARE * cost))
+            taken = time.monotonic()
+            pause = FIRST_INTERVAL if taken - started <= INTERVAL else max(INTERVAL, SHARE * cost)
+            while time.monotonic() - taken < pause and private_mib() < highest + GROWN * cap_mib:
+                time.sleep(min(GLANCE, pause))
             before = time.thread_time()
+            highest = max(highest, private_mib())
             write_down()
             turn += 1
             write_ledger(turn, cost)
@@ -67,6 +74,13 @@ def start(descriptor: int, names: set[str]) -> None:
     signal.signal(signal.SIGUSR2, lambda number, frame: write_down())
     signal.siginterrupt(signal.SIGUSR2, False)  # a system call of a library goes on, as after SIGUSR1
     threading.Thread(target=keep_writing, daemon=True, name="snapshot").start()
+
+
+def private_mib() -> float:
+    """Return about how much memory this process has that no file stands behind."""
+    with open("/proc/self/statm") as file:
+        _, resident, shared, *_ = map(int, file.read().split())
+    return (resident - shared) * PAGE_MIB
 
 
 def take(frame: FrameType | None, names: set[str]) -> dict[str, Any]:

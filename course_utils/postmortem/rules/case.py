@@ -12,7 +12,7 @@ from course_utils.postmortem.growth import Growth, charge
 
 # What adds to a container: a method, an item, or +=.
 ADDS = r"(\[[^\]]*\])*(\.(append|add|extend|insert|setdefault|update)\(|\[[^\]]*\] *=[^=]| *\+=)"
-NUMBER = re.compile(r"\b(float|int|round|len)\(|\.item\(\)")
+NUMBER = re.compile(r"(\.(append|add)\(|=) *(float|int|round|len)\(|\.item\(\)\)?$")
 
 
 @dataclass(frozen=True, kw_only=True)

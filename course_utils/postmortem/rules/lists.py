@@ -88,7 +88,7 @@ def kept_in_a_list(case: Case) -> Finding | None:
         if one.library or one.shared or case.grown(phases.LOADING) < 0.6 * one.mib:
             continue
         filler = case.filler(one.name)
-        grown = since_the_ledger(case) if one.grows and adds_to(case, one, filler) else 0.0
+        grown = since_the_ledger(case) if (one.grows or filler) and adds_to(case, one, filler) else 0.0
         size = one.mib + grown
         more = f", and {mib(grown)} came after it was last weighed" if grown > 0.1 * size else ""
         if size < LEAST * case.peak_mib:

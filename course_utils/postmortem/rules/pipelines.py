@@ -9,12 +9,13 @@ from typing import Any
 from course_utils.postmortem import phases
 from course_utils.postmortem.evidence import Frame, Where
 from course_utils.postmortem.rules.case import Case, Finding
-from course_utils.postmortem.rules.data import OWN, grower_in, grown_in, holdings, since_the_ledger
+from course_utils.postmortem.rules.data import MIB, OWN, elements, grower_in, grown_in, holdings, since_the_ledger
 from course_utils.postmortem.rules.line import gives_data, loop, statement
 from course_utils.postmortem.rules.said import training
 from course_utils.units import mib
 
 LEAST = 0.2  # of the memory
+FLOAT32_COPIES = 3.5  # of its array that `fit` of ImageDataGenerator makes at most, with room for what it adds to them
 STEPS = (phases.FIRST_STEP, phases.LATER_STEPS, phases.EVALUATION, phases.PREDICT)
 WHILE_RUNNING = (*STEPS, phases.TRACING)
 """A pipeline begins to fill its buffers when it is begun, which is before the first step."""
@@ -221,10 +222,22 @@ def image_data_generator(case: Case) -> Finding | None:
         return None
     function = next((one.function for one in case.growth if one.where == where and one.function), "")
     given = [one for one in holdings(case) if one.kind == "array" and not one.library and one.name in where.source]
+    copies = FLOAT32_COPIES * sum(elements(one) for one in given) * 4 / MIB
+    if given and grown > copies:
+        return _whitening(case, grown, where)
     words = f"`{function}` of ImageDataGenerator was making float32 of the whole array: {mib(grown)} so far"
     if given:
         words += f", 4 bytes for each value of {given[0].brief}, and again for each copy"
     return Finding("image_data_generator", grown + sum(one.mib for one in given), f"{words}.", where)
+
+
+def _whitening(case: Case, grown: float, where: Where) -> Finding | None:
+    """More than copies came: `zca_whitening` compares each value of a picture with every other one."""
+    for one in holdings(case):
+        if one.library and one.kind == "array" and len(one.shape) == 2 and one.shape[0] == one.shape[1]:
+            words = f"`fit` was making a square matrix with a row for each value of a picture: {one.text}"
+            return Finding("whitening", grown, f"{words}.", where)
+    return None
 
 
 def kept_elements(case: Case) -> Finding | None:
