@@ -95,7 +95,7 @@ history = model.fit(x, y, batch_size=32, verbose=0)
 
 # %% [markdown]
 # The run never got to the model. The post-mortem names the line: the list was full, and making one array of it was too
-# much. (The card notes the largest objects a few times per second, so its list may be some pictures short.)
+# much. (The largest objects are those of a moment shortly before the end, so the list may be some pictures short.)
 
 # %% [markdown]
 # ## Explain

@@ -117,7 +117,7 @@ history = model.fit(dataset.cache().shuffle(size).batch(32).prefetch(tf.data.AUT
 
 # %% [markdown]
 # The post-mortem names the line that trains. A pipeline does nothing until someone reads from it, so this is where it
-# fills up, before the model has seen one batch.
+# fills up, before the model has seen one batch. The card counts that time as part of the *first step*.
 
 # %% [markdown]
 # ## Explain

@@ -70,8 +70,8 @@ model.compile("adam", "sparse_categorical_crossentropy")
 loss = model.train_on_batch(x, y)
 
 # %% [markdown]
-# The run died in the training step. The card names the outputs of layers as the likely cause, and advises a smaller
-# batch. But no batch is smaller: this one has one scan, and the layer has one head.
+# The run died in the training step. The card names the attention layer and the shape of its scores. A smaller batch
+# cannot help, because no batch is smaller: this one has one scan, and the layer has one head.
 
 # %% [markdown]
 # ## Explain

@@ -78,8 +78,9 @@ for rate in (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003):
 # The run died on a line that did nothing new: the trials before it ran the same line without trouble. That is typical
 # of a leak. The last line is not the cause. The cause is the memory that the earlier rounds left behind.
 #
-# The card guesses the likely cause from that one line, and here the guess is wrong. Below you work out how much memory
-# the outputs of the layers need.
+# The card names both lines: the one where the run died, and the one that kept the memory, `models.append(model)`. It
+# counts the models that are alive, and says how much memory each of them holds. Below you work out that figure
+# yourself.
 
 # %% [markdown]
 # ## Explain

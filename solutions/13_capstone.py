@@ -6,7 +6,7 @@
 #
 # **Objectives**
 #
-# - Name a cause from a post-mortem: the line, the curve, the largest objects.
+# - Name a cause from a post-mortem, and check by arithmetic whether it is the mistake to repair.
 # - Work out how much memory a line needs before you change it.
 # - Make one change at a time, and measure how much it saved.
 # - Meet a tight budget and a high floor together.
@@ -124,8 +124,8 @@ for path in paths:
 x = np.array(images)
 
 # %% [markdown]
-# Stop here before you read on. On which line did the run die? Which objects were alive? Name the cause, and decide on a
-# change.
+# Stop here before you read on. On which line did the run die? Which objects were alive? Is the cause that the card
+# names the mistake? Decide on a change.
 
 # %% [markdown]
 # ## Explain
@@ -184,7 +184,8 @@ generator = ImageDataGenerator(featurewise_center=True, featurewise_std_normaliz
 generator.fit(x)
 
 # %% [markdown]
-# The run died on another line, and the bytes are small. Which copies does this line make?
+# The run died on another line, and the bytes are small. The card names the line and the type. Which copies does this
+# line make?
 #
 # ### Fix 2: no statistics of everything
 #
@@ -207,8 +208,9 @@ pictures, _ = next(iter(data))
 print("one batch:", pictures.shape)
 
 # %% [markdown]
-# The run died when it asked for **one** batch. That line is not the mistake. What does the pipeline have to do before
-# it can return the first batch?
+# The run died when it asked for **one** batch. That line is not the mistake. Two stages in the card's list of the
+# largest objects may grow to hold all scans as floats. Which of them has to be full before the pipeline can return its
+# first batch?
 #
 # ### Fix 3: shuffle names
 #
@@ -241,8 +243,9 @@ steps = sum(1 for _ in data)
 print("batches:", steps)
 
 # %% [markdown]
-# The run gets the first batch. It dies while it counts the batches, on a line that keeps nothing. Which stage keeps the
-# scans that pass through?
+# The run gets the first batch. It dies while it counts the batches. A post-mortem names a *likely* cause, so check it
+# against the line: `sum` makes no list, and keeps no batch that it has counted. Which stage keeps the scans that pass
+# through?
 #
 # ### Fix 4: no cache of floats
 #
@@ -314,13 +317,15 @@ model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(data.take(2), verbose=0)
 
 # %% [markdown]
-# The run dies in its first training step. Work out the size of the first convolution's output for one batch. (The lines
-# under the card are TensorFlow's own log, and none of them is an error.)
+# The run dies in its first training step. The card names the scores of the attention, because they would need the most.
+# But the attention comes after the convolutions. Work out the size of the first convolution's output for one batch:
+# does the run get as far as the attention? (The lines under the card are TensorFlow's own log, and none of them is an
+# error.)
 #
 # ### Fix 6: a smaller batch
 #
-# The first convolution makes 192 x 192 x 32 numbers for each of the 256 scans, and training keeps them (lab 02). Use a
-# batch of 32.
+# The first convolution makes 192 x 192 x 32 numbers for each of the 256 scans, and training keeps them (lab 02). That
+# is 1,152 MiB, more than the budget, so this run died before it came to the attention. Use a batch of 32.
 
 # %%
 # %%sandbox --budget 1024 --name small_batches --after names
@@ -342,14 +347,15 @@ model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(data.take(2), verbose=0)
 
 # %% [markdown]
-# The run dies on the same line again. The post-mortem still suspects the batch, because the line is the same. A
-# post-mortem names a *likely* cause, and here you know more: the convolution's output is an eighth of its earlier size.
-# What else takes memory in a step?
+# The run dies on the same line again, and the card names the scores of the attention again. They have shrunk to an
+# eighth, and so has the convolution's output, to 144 MiB. Is the card right this time? Compare both figures with the
+# budget.
 #
 # ### Fix 7: fewer places to attend to
 #
 # Attention compares every place with every other, and 48 x 48 places make 2,304 x 2,304 scores, for each head and each
-# scan (lab 09). Pool to 12 x 12 places first.
+# scan (lab 09). For a batch of 32 and four heads, that is 2,592 MiB, so this time the attention is the cause. Pool to
+# 12 x 12 places first.
 
 # %%
 # %%sandbox --budget 1024 --name network --after small_batches,layers
@@ -371,10 +377,15 @@ print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 # %% [markdown]
 # It trains. The last lines of the notebook kill it: they look at the filters after the training is done.
 #
+# The card names two lines. The run died in `predict`, but most of its memory had come in `fit` and was still there, so
+# the card blames `fit` and advises a smaller batch. Both need memory, so multiply: how much would `predict` collect
+# from 16 batches? The largest objects show how far it got.
+#
 # ### Fix 8: reduce before you collect
 #
-# `predict` keeps all answers and joins them, and each answer is a stack of 32 full pictures (lab 11). You want only
-# their mean. So let the model compute it, and collect 32 numbers per scan.
+# `predict` keeps all answers and joins them, and each answer is a stack of 32 full pictures (lab 11). For 16 batches of
+# 32 scans, that is 2,304 MiB before they are joined: more than twice the budget, even if the training had left nothing.
+# You want only their mean. So let the model compute it, and collect 32 numbers per scan.
 #
 # The end of this cell measures the accuracy of the model. It also reports when each stage was over, to tell the stages
 # of the curve apart.
@@ -690,7 +701,9 @@ display(SVG(as_svg(SimpleNamespace(**point) for point in points)))
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
-# - Read a post-mortem in this order: the line, the largest objects, the curve. Then multiply.
+# - Read a post-mortem in this order: where it died and where the memory came from, what was running while the memory
+#   grew, the likely cause, what to do, the curve with its phases, the largest objects. Then multiply.
+# - A likely cause is what the evidence shows so far. It may be one of two mistakes, or the one that comes second.
 # - The line that crashes may not be the mistake. `next`, `sum`, and `fit` start the work that a line above them set up.
 # - Make one change at a time. Otherwise you do not know how much each change saved.
 # - A notebook crashes in the order of its lines. Repair it until it finishes, and then reduce its memory.
