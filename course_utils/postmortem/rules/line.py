@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from course_utils.postmortem.evidence import Where
 from course_utils.postmortem.rules.case import Case
 
+REDUCES = {"sum", "any", "all", "max", "min", "next"}  # they keep nothing of what a generator gives them
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -107,6 +109,7 @@ def _innermost(tree: ast.AST, line: int) -> ast.stmt | None:
 def _read(found: ast.AST) -> Statement:
     targets, fills, names, calls = set(), set(), set(), set()
     operations, divides, collects = 0, False, False
+    reduced: set[ast.AST] = set()
     for node in _nodes(found):
         if isinstance(node, ast.Name | ast.Attribute):
             named = targets if isinstance(node.ctx, ast.Store) else names
@@ -114,9 +117,11 @@ def _read(found: ast.AST) -> Statement:
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
             fills.add(ast.unparse(node.value))
         elif isinstance(node, ast.Call):
-            calls.add(ast.unparse(node.func).rpartition(".")[2][:60])
+            name = ast.unparse(node.func).rpartition(".")[2][:60]
+            calls.add(name)
+            reduced.update(node.args[:1] if name in REDUCES else ())
         elif isinstance(node, ast.ListComp | ast.DictComp | ast.SetComp | ast.GeneratorExp):
-            collects = True
+            collects = collects or not (isinstance(node, ast.GeneratorExp) and node in reduced)
         elif isinstance(node, ast.BinOp | ast.AugAssign):
             operations += 1
             divides = divides or isinstance(node.op, ast.Div)

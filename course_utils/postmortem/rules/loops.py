@@ -115,7 +115,8 @@ def weights_of_a_model(case: Case) -> Finding | None:
 
 def results_kept(case: Case) -> Finding | None:
     """A list that gets one result more at each turn: outputs, losses with all they hang on, weights, predictions."""
-    grown, loaded = case.grown(*WHILE_RUNNING), case.grown(phases.LOADING)
+    grown = case.grown(*WHILE_RUNNING, phases.TRACING, phases.CONVERTING)  # what was given back may be charged to these
+    loaded = case.grown(phases.LOADING)
     for entry in case.entries("list"):
         if entry.get("library") or entry["mib"] < KEPT * case.peak_mib:
             continue
@@ -146,9 +147,11 @@ def traced_again(case: Case) -> Finding | None:
             "Each `compile`, each new `tf.function` and each new shape traces once more."
         )
     ran = sum(one.mib for one in case.growth if one.where == where and one.phase != phases.TRACING)
+    kept = sum(entry["mib"] for entry in case.entries("list") if not entry.get("library"))
     explained = grown + min(ran, FEW_TRACES * grown)  # a graph needs memory again where it runs
+    explained = min(explained, case.peak_mib - kept)
     words += f" {mib(grown)} came while it was traced, and {mib(explained)} with what each graph needs to run."
-    return Finding("retracing", min(explained, case.peak_mib), words, where)
+    return Finding("retracing", explained, words, where)
 
 
 def large_graph(case: Case) -> Finding | None:
