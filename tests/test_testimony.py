@@ -73,10 +73,13 @@ told = any_of.fixed_dictionaries(
         **dict.fromkeys(["name", "what", "scope", "library", "count", "shape", "zeros", "largest", "grows"], anything),
     },
 )
+records = (
+    any_of.fixed_dictionaries({}, optional={"entries": any_of.lists(told) | anything, "facts": anything}) | anything
+)
 ledgers = any_of.builds(
     slots.pack,
     any_of.integers(0, 2**64 - 1),
-    any_of.fixed_dictionaries({}, optional={"entries": any_of.lists(told) | anything, "facts": anything}) | anything,
+    records.filter(lambda record: len(json.dumps(record)) <= slots.LARGEST),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -193,7 +193,7 @@ def _grown(case: Case, told: Callable[[Frame], bool]) -> list[Growth]:
     return [one for one in charge(parted) if one.phase]
 
 
-def made_at(case: Case, found: Iterable[Holding]) -> Where | None:
+def made_at(case: Case, found: Sequence[Holding]) -> Where | None:
     """Return the line at which these came: one that assigns to them, else one that names them, else the largest.
 
     A line that only fills an array had no choice: the line that made it chose the shape and the type.
@@ -207,6 +207,9 @@ def made_at(case: Case, found: Iterable[Holding]) -> Where | None:
                 name = min(words)
                 made = definition(case, name, names[name]) if name in line.fills else None
                 return made or one.where
+    largest = max(found, key=lambda one: one.mib, default=None)
+    if lines and largest and largest.library:  # it has no name of the learner's, only a line that was making it
+        return lines[0].where
     made = next(filter(None, (definition(case, one.name, one.scope) for one in found)), None)
     return made or (lines[0].where if lines else None)
 
