@@ -124,6 +124,17 @@ def test_the_curve_shows_its_phases_with_legend_and_words() -> None:
     ]
 
 
+def test_a_phase_that_was_seen_after_the_last_sample_has_no_width() -> None:
+    run = outcome(finished=True)
+    end = run.trace[-1][0]
+    late = outcome(
+        finished=True, phases=[Phase(PHASES[0], 0, end + 0.1, 9.0), Phase(PHASES[-1], end + 0.1, end + 1, 200.0)]
+    )
+    picture = xml.fromstring(cards.svg(outcome_card(late)))
+    widths = [float(element.get("width")) for element in picture.iter("{http://www.w3.org/2000/svg}rect")]
+    assert len(widths) == 2 and min(widths) >= 0
+
+
 def test_what_the_run_said_is_shown_as_text() -> None:
     found = died(cause=HOSTILE, remedy=HOSTILE, phases=[Phase(PHASES[0], 0, 1, 9.0), Phase(PHASES[-1], 1, 2.1, 9.0)])
     for card in (outcome_card(found), verdict_card(graded(found), labs.get("01"))):

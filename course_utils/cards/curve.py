@@ -87,8 +87,9 @@ class Plot:
         for index, phase in enumerate(self.figure.phases):
             last = index + 1 == len(self.figure.phases)
             end = trace[-1][0] if last else min(phase.end, trace[-1][0])
-            within = [point for point in trace if phase.start < point[0] < end]
-            edges = (phase.start, between(trace, phase.start)), (end, between(trace, end))
+            start = min(phase.start, end)  # the last sighting may be later than the last sample
+            within = [point for point in trace if start < point[0] < end]
+            edges = (start, between(trace, start)), (end, between(trace, end))
             words = f"{phase.name}: {number(phase.start)} to {number(phase.end)} s, {change(phase.mib)}"
             yield Stretch(keys[phase.name], [edges[0], *within, edges[1]], words)
 

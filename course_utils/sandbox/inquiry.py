@@ -112,6 +112,7 @@ def processor_nanoseconds(pid: int) -> int:
 def sleeps(pid: int) -> bool:
     """Whether the main thread of a process waits inside a call, for other threads or for a device."""
     try:
-        return Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "SD"
+        # A process may have any bytes for its name.
+        return Path(f"/proc/{pid}/task/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"S", b"D")
     except (OSError, IndexError):
         return False
