@@ -23,7 +23,7 @@ from tools import ROOT
 
 PROGRAMS = {
     "arrays that come and go": (
-        600,
+        1200,
         """
         import numpy as np
         for step in range(60):
