@@ -125,10 +125,10 @@ class Mailbox:
         state = _picture(data[: slots.START])
         self.testimony.last_line = self._place(state.get("where"))
         record = _dictionary(slots.newest(data))
-        entries = map(_entry, _list(record.get("entries"), MOST_ENTRIES))
+        entries = map(entry, _list(record.get("entries"), MOST_ENTRIES))
         said = self.testimony
         said.ledger = sorted(filter(None, entries), key=lambda entry: -entry["mib"])
-        said.facts = _dictionary(_plain(record.get("facts"), DEEPEST_RECORD))
+        said.facts = _dictionary(plain(record.get("facts"), DEEPEST_RECORD))
 
     def _place(self, frame: Any) -> Where | None:
         """Return the learner's line that a frame (cell, line, function) names, or None where there is no such line."""
@@ -187,9 +187,9 @@ def _picture(state: bytes) -> dict[str, Any]:
         return {}
 
 
-def _entry(value: Any) -> dict[str, Any] | None:
+def entry(value: Any) -> dict[str, Any] | None:
     """What a run says that is alive, None where it cannot be: `course_utils.sandbox.ledger` says what it has."""
-    said = _dictionary(_plain(value, DEEPEST_RECORD))
+    said = _dictionary(plain(value, DEEPEST_RECORD))
     mib = _amount(said.get("mib"))
     kind = said.get("kind")
     if mib is None or not isinstance(kind, str) or kind not in KINDS:
@@ -199,7 +199,7 @@ def _entry(value: Any) -> dict[str, Any] | None:
     return {"kind": kind, **texts, "library": said.get("library") is True, "mib": mib, **known}
 
 
-def _plain(value: Any, deepest: int) -> Any:
+def plain(value: Any, deepest: int) -> Any:
     """A value of JSON with bounded texts, lists and numbers; None for what is not one, or lies too deep."""
     if isinstance(value, str):
         return _text(value, 200)
@@ -208,10 +208,10 @@ def _plain(value: Any, deepest: int) -> Any:
     if isinstance(value, int | float):
         return value if abs(value) < LARGEST_NUMBER else None  # not for a number that is none, either
     if isinstance(value, list) and deepest:
-        return [_plain(part, deepest - 1) for part in value[:MOST_PARTS]]
+        return [plain(part, deepest - 1) for part in value[:MOST_PARTS]]
     if isinstance(value, dict) and deepest:
         parts = itertools.islice(value.items(), MOST_PARTS)
-        return {_text(key, 40): _plain(part, deepest - 1) for key, part in parts}
+        return {_text(key, 40): plain(part, deepest - 1) for key, part in parts}
     return None
 
 
