@@ -37,6 +37,7 @@ Cells = Sequence[tuple[str, str]]
 _MAGIC = re.compile(r"[ \t]*(?:#[ \t]*)?%%graded\b(.*)")
 _PERCENT = re.compile(r"#[ \t]*%%(?:[ \t].*)?")
 _NUMBER = re.compile(r"(\d{1,3})(?!\d)")
+_NAMED = re.compile(r"(?<![a-z0-9])(?:lab|submission)[ _-]*(\d{1,3})(?!\d)", re.IGNORECASE)
 _LAB_FOLDER = re.compile(r"(?:lab[ _-]?)?(\d{1,3})", re.IGNORECASE)
 
 
@@ -60,11 +61,18 @@ class Submission:
     student: str
     sha256: str
     answers: tuple[Answer, ...]
+    student_id: str = ""
+    place: str = ""
+    """The folder of the class: two students of one name in two places are two people."""
+    late: bool = False
+    attempt: int = 1
+    note: str = ""
+    """What the instructor should know besides the verdict."""
 
 
 def lab_number(text: str) -> str:
-    """The number of the lab that a text starts with ("1", "lab_01", "01_the_data"), else ""."""
-    return _known(_NUMBER.match(text.strip().removeprefix("lab").lstrip("_- ")))
+    """The number of the lab that a text starts with or names ("1", "01_the_data", "ann_submission_01"), else ""."""
+    return _known(_NUMBER.match(text.strip().removeprefix("lab").lstrip("_- "))) or _known(_NAMED.search(text))
 
 
 def lab_of_folder(name: str) -> str:
@@ -115,7 +123,7 @@ def graded_cells(sources: Iterable[tuple[int, str]]) -> tuple[dict[str, Cells], 
     return {number: tuple(cells) for number, cells in answers.items()}, problem
 
 
-def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = None) -> Submission:
+def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = None, name: str = "") -> Submission:
     """Read one file. Never raises for what is in it, nor for a path that cannot be read.
 
     Args:
@@ -123,11 +131,12 @@ def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = No
         student: Whose it is; the name of the file without its suffix by default.
         lab: The lab that its folder stands for, used where the file does not say.
         root: A link must not lead out of this folder.
+        name: What the student called the file, where a course platform has renamed it.
     """
     path = Path(path)
     student = student or path.stem
-    lab = lab_number(path.name) or lab
-    name = path.name
+    name = name or path.name
+    lab = lab_number(name) or lab
     digest = ""
     try:
         data = _read_bytes(path, root)
