@@ -54,6 +54,7 @@ def grade(
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many run at once.")] = 1,
     isolation: Annotated[str, typer.Option("--isolation", help="auto, bwrap, user or process.")] = "auto",
     seed_file: Annotated[Path | None, typer.Option("--seed-file", help="Secret text for the hidden images.")] = None,
+    layout: Annotated[str, typer.Option("--layout", help="flat, folder, nbgrader, moodle, canvas or classroom.")] = "",
 ) -> None:
     """Grade submissions: verdict, score, peak and accuracy of each into --out."""
     from rich.console import Console
@@ -73,7 +74,14 @@ def grade(
     with _one_sentence():
         try:
             graded = grade_paths(
-                paths, out, jobs=jobs, isolation=isolation, seed_file=seed_file, say=_warn, progress=advance
+                paths,
+                out,
+                jobs=jobs,
+                isolation=isolation,
+                seed_file=seed_file,
+                layout=layout,
+                say=_warn,
+                progress=advance,
             )
         except KeyboardInterrupt:
             task = progress.tasks[bar]

@@ -93,6 +93,7 @@ def grade_paths(
     jobs: int = 1,
     isolation: str = "auto",
     seed_file: Path | None = None,
+    layout: str = "",
     say: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[str, int, int], None] = lambda level, done, total: None,
 ) -> Graded:
@@ -104,13 +105,14 @@ def grade_paths(
         jobs: How many run at once.
         isolation: ``process``, ``user``, ``bwrap`` or ``auto``.
         seed_file: Secret text that the hidden images are drawn with; only its owner may read it.
+        layout: One of ``discovery.LAYOUTS``; "" to tell it from the names.
         say: Is given sentences for the instructor before anything is graded.
         progress: Is given the isolation level, the number of answers that are graded, and of all.
 
     Raises:
         CannotGrade: a path does not exist or holds no submission, or this host or this secret is not fit for grading.
     """
-    found = discovery.discover(paths, leave_out=out)
+    found = discovery.discover(paths, leave_out=out, layout=layout)
     level = isolation_level(isolation)
     if isolation == "auto" and level == "process":
         say(
