@@ -42,7 +42,6 @@ class _Cause:
     code: Sequence[re.Pattern[str]]
     unless: Sequence[re.Pattern[str]] = ()
     numbers: Sequence[tuple[re.Pattern[str], str]] = ()
-    live: Sequence[str] = ()
     sign: str = "error"
     by_device: bool = False
     seen: Sequence[str] = ()
@@ -86,18 +85,6 @@ def explain(text: str | bytes) -> Explanation:
     if found.kind in ("host_ram", "gpu_memory"):
         sentences += _arithmetic(text, found.kind, is_refused=chosen.sign != "warning")
     return replace(found, why=" ".join(sentences))
-
-
-def from_code(source: str, live: Sequence[str] = ()) -> Explanation | None:
-    """Guess why a process died while it ran ``source``, from that line and from descriptions of its biggest arrays.
-
-    ``live`` holds texts such as ``"float64 array of shape (4000, 96, 96, 3)"``. Returns None where neither tells.
-    """
-    cause = _by_code(source)
-    if cause is None:
-        typical = (cause for cause in _read().values() if any(text.startswith(tuple(cause.live)) for text in live))
-        cause = next(typical, None)
-    return cause.on_host() if cause else None
 
 
 def seen(name: str) -> tuple[str, ...]:

@@ -193,7 +193,11 @@ def test_few_stretches_cover_the_same_time_and_memory(drawn: list[Phase]) -> Non
 
 
 def test_a_flicker_belongs_to_its_neighbour_and_a_sudden_rise_does_not() -> None:
-    steps = [Phase("later steps", 0, 5, 60.0), Phase("between", 5, 5.05, 1.0), Phase("later steps", 5.05, 10, 40.0)]
+    steps = [
+        Phase("later steps", 0, 5, 60.0),
+        Phase("outside Keras", 5, 5.05, 1.0),
+        Phase("later steps", 5.05, 10, 40.0),
+    ]
     assert condense(steps) == [Phase("later steps", 0, 10, 101.0)]
     rise = [Phase("loading", 0, 9.95, 1.0), Phase("predict", 9.95, 10, 400.0)]
     assert condense(rise) == rise

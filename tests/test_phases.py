@@ -88,7 +88,7 @@ RUNS = {
         "        self.inside = keras.Model(inputs, inner)(x)\n"
         "        self.own = np.ones((30, 2**18), 'float32')\n"
         "model.fit(x[:8], y[:8], batch_size=4, callbacks=[Keep()], verbose=0)",
-        [((phases.CALLING,), 50), ((phases.BETWEEN,), 15)],
+        [((phases.CALLING,), 50), ((phases.OUTSIDE,), 15)],
     ),
     "weights": (
         "large = keras.layers.Dense(4096)\nlarge.build((None, 4096))",
@@ -125,7 +125,7 @@ def test_steps_after_the_first_are_later_steps_until_the_next_training() -> None
         phases.FIRST_STEP,
         phases.LATER_STEPS,
         phases.LATER_STEPS,
-        phases.BETWEEN,
+        phases.OUTSIDE,
         phases.FIRST_STEP,
         phases.FIRST_STEP,
     ]

@@ -373,5 +373,5 @@ def test_small_arrays_beside_an_allocation_that_no_one_knows_are_innocent() -> N
         """,
         200,
     )
-    assert outcome.cause.startswith("Unknown"), outcome.post_mortem()
+    assert outcome.cause.startswith("Not known"), outcome.post_mortem()
     assert outcome.blame.line == 9, outcome.post_mortem()

@@ -6,7 +6,9 @@ import ast
 import graphlib
 from pathlib import Path
 
-from course_utils import memory
+from jinja2 import Environment, meta, nodes
+
+from course_utils import causes, memory
 
 PACKAGE = Path(memory.__file__).parents[1]
 LONGEST = 350
@@ -71,3 +73,24 @@ def test_arrows_point_downwards() -> None:
 def test_no_module_is_too_long_to_read() -> None:
     lengths = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()}
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_a_rule_finds_its_sentence_with_all_that_it_says_and_its_cause() -> None:
+    """A rule that fails is taken for one that finds nothing, so a wrong name would never be seen."""
+    rules = PACKAGE / "postmortem" / "rules"
+    environment = Environment()
+    environment.filters |= dict.fromkeys(["mib", "percent", "count"], str)
+    template = environment.parse((rules / "sentences.jinja").read_text(encoding="utf-8"))
+    macros = {macro.name: {argument.name for argument in macro.args} for macro in template.find_all(nodes.Macro)}
+    assert meta.find_undeclared_variables(template) == set()
+    said = {}
+    for path in rules.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+                first = node.args[0]
+                if node.func.id == "say":
+                    said.setdefault(first.value, set()).update(keyword.arg for keyword in node.keywords)
+                if node.func.id == "Finding" and isinstance(first, ast.Constant):
+                    causes.explanation(first.value)  # raises UnknownCause
+    assert len(said) > 30
+    assert {name: values - macros[name] for name, values in said.items()} == dict.fromkeys(said, set())

@@ -8,7 +8,7 @@ from math import floor, log10
 from typing import NamedTuple
 
 from course_utils.cards.document import Figure, Series, Trace
-from course_utils.postmortem.phases import BETWEEN, PHASES, Phase
+from course_utils.postmortem.phases import OUTSIDE, PHASES, Phase
 from course_utils.postmortem.summary import phases_in_words, totals
 from course_utils.units import change, mib, number, seconds
 
@@ -151,7 +151,7 @@ def between(trace: Trace, moment: float) -> float:
 def legend(figure: Figure) -> list[Key]:
     """The phases of a figure, numbered in their order. A phase has the same colour on every card."""
     return [
-        Key(index, "oom-rest" if name == BETWEEN else f"oom-s{PHASES.index(name)}", name, words)
+        Key(index, "oom-rest" if name == OUTSIDE else f"oom-s{PHASES.index(name)}", name, words)
         for index, (name, words) in enumerate(totals(figure.phases).items(), start=1)
     ]
 

@@ -10,10 +10,11 @@ from typing import Any
 from course_utils import causes, units
 from course_utils.postmortem import gpu, phases, texts
 from course_utils.postmortem.evidence import End, Limits, Measurement, Testimony
-from course_utils.postmortem.growth import charge
+from course_utils.postmortem.growth import by_line, charge
 from course_utils.postmortem.outcome import Outcome
 from course_utils.postmortem.rules import judge
 from course_utils.postmortem.rules.case import Case
+from course_utils.postmortem.rules.source import Program
 
 # What TensorFlow and Keras put around an error, which says nothing by itself.
 WRAPPING = re.compile(r"in user code:|Graph execution error:|Exception encountered when calling ")
@@ -32,11 +33,11 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
     if status == "died" and not killed:
         exit_code = end.exit_code if end else left if left is not None and left >= 0 else None
     line = phases.timeline(measurement.sightings)
+    ends = len(line)
     if status == "finished" and line:  # what was given back after the peak is of no interest
-        highest = max(range(len(line)), key=lambda index: line[index][1].mib)
-        growth = charge(line[: highest + 1])
-    else:
-        growth = charge(line)
+        ends = max(range(len(line)), key=lambda index: line[index][1].mib) + 1
+    charges = charge(line[:ends])
+    growth = by_line(charges)
     finding: dict[str, Any] = {"growth": growth, "phases": phases.stretches(line), "ledger": testimony.ledger}
     if status != "finished":
         where = end.frames[-1] if end and end.frames else testimony.last_line
@@ -48,13 +49,14 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
             case = Case(
                 peak_mib=measurement.peak_mib,
                 where=where,
-                growth=growth,
                 line=line,
+                charges=charges,
+                growth=growth,
                 allocation_mib=causes.allocation_mib(text),
                 text=text,
                 ledger=testimony.ledger,
-                facts=testimony.facts,
-                cells=measurement.cells,
+                told=testimony.facts,
+                program=Program(measurement.cells),
             )
             finding |= vars(judge(case))
         elif status == "out_of_gpu_memory":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ class Where:
     cell: str
     line: int
     source: str
-    function: str = ""
+    function: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.cell}, line {self.line}: {self.source}"
@@ -30,6 +31,16 @@ class Frame(NamedTuple):
 
 Stack = tuple[Frame, ...]
 """The functions that were running in the main thread, the innermost first."""
+
+
+def innermost(stack: Stack) -> Where | None:
+    """Return the learner's innermost line."""
+    return next((frame.where for frame in stack if frame.where), None)
+
+
+def called(stack: Stack) -> Stack:
+    """Return the functions of libraries that the learner's innermost line had called; all where there is no line."""
+    return tuple(itertools.takewhile(lambda frame: frame.where is None, stack))
 
 
 class Sighting(NamedTuple):

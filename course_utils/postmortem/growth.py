@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from course_utils.postmortem.evidence import Sighting, Where
+from course_utils.postmortem.evidence import Sighting, Stack, Where, called, innermost
 
 
 @dataclass(frozen=True)
@@ -20,44 +22,44 @@ class Growth:
     """The function of a library that the line had called, such as "fit"; "" where none was seen."""
 
 
-def charge(line: Sequence[tuple[str, Sighting]]) -> list[Growth]:
-    """Charge the memory of a run, from its phases and sightings, to its lines; the largest first.
+class Charge(NamedTuple):
+    """Memory that came at one moment, and was still there at the end. ``mib`` in MiB."""
+
+    mib: float
+    phase: str
+    stack: Stack
+
+
+def charge(line: Sequence[tuple[str, Sighting]]) -> list[Charge]:
+    """Charge the memory of a run, from its phases and sightings, to the moments at which it came.
 
     What is given back is taken from the newest charges: memory is mostly freed in the reverse order of its coming,
     such as that of a batch after its step.
     """
-    charges: list[list] = []
+    charges: list[Charge] = []
     mib = 0.0
     for phase, sighting in line:
         change, mib = sighting.mib - mib, sighting.mib
         if change >= 0:
-            where = next((frame.where for frame in sighting.stack if frame.where), None)
-            charges.append([change, (where, phase, _called(sighting))])
+            charges.append(Charge(change, phase, sighting.stack))
         while change < 0 and charges:
-            taken = min(charges[-1][0], -change)
-            charges[-1][0] -= taken
-            change += taken
-            if charges[-1][0] <= 0:
-                charges.pop()
-    sums: dict[tuple[Where | None, str], float] = {}
-    functions: dict[tuple[Where | None, str], dict[str, float]] = {}
-    for amount, (where, phase, function) in charges:
-        key = (where, phase)
-        sums[key] = sums.get(key, 0.0) + amount
-        shares = functions.setdefault(key, {})
-        shares[function] = shares.get(function, 0.0) + amount
-    found = [
-        Growth(round(amount, 1), *key, max(functions[key], key=functions[key].get)) for key, amount in sums.items()
-    ]
+            newest = charges.pop()
+            change += newest.mib
+            if change > 0:
+                charges.append(newest._replace(mib=change))
+    return charges
+
+
+def by_line(charges: Iterable[Charge]) -> list[Growth]:
+    """Add up what came at the same line in the same phase; the largest first."""
+    sums: defaultdict[tuple[Where | None, str], Counter[str]] = defaultdict(Counter)
+    for one in charges:
+        named = [
+            frame.function
+            for frame in called(one.stack)
+            if not frame.function.startswith("_") and "traceback_utils" not in frame.file
+        ]
+        where = innermost(one.stack)
+        sums[where, one.phase][named[-1] if where and named else ""] += one.mib
+    found = [Growth(round(shares.total(), 1), *key, max(shares, key=shares.get)) for key, shares in sums.items()]
     return sorted((one for one in found if one.mib > 0), key=lambda one: -one.mib)
-
-
-def _called(sighting: Sighting) -> str:
-    """The library's function that the learner's innermost line had called, "" where the line itself was running."""
-    called = ""
-    for frame in sighting.stack:
-        if frame.where:
-            return called
-        if not frame.function.startswith("_") and "traceback_utils" not in frame.file:
-            called = frame.function
-    return ""

@@ -1,7 +1,7 @@
 """The phase of a run, told by its stack: loading, tracing, the first step, and so on.
 
 The names of functions are those of Keras 3 and TensorFlow 2.20. A stack that holds none of them is the learner's own
-code: it counts as loading before the first training, and as between the calls of Keras after it.
+code: it counts as loading before the first training, and as outside Keras after it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ LATER_STEPS = "later steps"
 EVALUATION = "evaluation"
 PREDICT = "predict"
 CALLING = "calling the model"
-BETWEEN = "between"
+OUTSIDE = "outside Keras"
 PHASES = (
-    LOADING, BUILDING, CONVERTING, TRACING, FIRST_STEP, LATER_STEPS, EVALUATION, PREDICT, CALLING, BETWEEN,
+    LOADING, BUILDING, CONVERTING, TRACING, FIRST_STEP, LATER_STEPS, EVALUATION, PREDICT, CALLING, OUTSIDE,
 )  # fmt: skip
 
 TRAINER = {
@@ -114,7 +114,7 @@ class Reader:
             return CALLING
         if any(frame.function in MAKES_PARTS and PARTS.match(frame.file) for frame in stack):
             return CALLING if self.trained and "__call__" in keras else BUILDING
-        return BETWEEN if self.trained else LOADING
+        return OUTSIDE if self.trained else LOADING
 
 
 def _is_trainer(frame: Frame) -> bool:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
+from collections.abc import Sequence
 
-from course_utils.postmortem.rules.case import Case, Finding
-from course_utils.postmortem.rules.data import (
-    LEAST,
-    OWN,
-    Holding,
-    Unfinished,
-    holdings,
-    made_at,
-    together,
-    unfinished,
-)
-from course_utils.postmortem.rules.line import definition, loop, statement
+from course_utils.postmortem.evidence import Where
+from course_utils.postmortem.rules.case import OWN, Case, Finding, Unfinished, say, together
 from course_utils.postmortem.rules.lists import MOSTLY_ZERO, collected, joined, padded, windows
-from course_utils.units import mib, percent
+from course_utils.postmortem.rules.said import Entry
 
-ENCODERS = {
-    "to_categorical", "one_hot", "get_dummies", "toarray", "todense", "eye", "identity", "multi_hot",
-}  # fmt: skip
+ENCODERS = {"to_categorical", "one_hot", "get_dummies", "toarray", "todense", "eye", "multi_hot"}
 ENCODES = re.compile(r"scipy/sparse/|sklearn/preprocessing/_encoders|pandas/core/reshape/encoding")
 FEEDS = re.compile(r"tensorflow/python/data/|preprocessing/image")  # which `pipelines` explains
 MORE_THAN_FLOAT32 = 4.2  # float32 needs 4 bytes for one of uint8, float64 needs 8
@@ -29,154 +20,140 @@ MORE_THAN_FLOAT64 = 8.4
 MUCH_MORE = 3.0
 LABELS = {"to_categorical", "one_hot"}
 CONVERTS = {"astype", "asarray", "array", "float32", "float64", "float", "cast", "convert_to_tensor", "constant"}
-FLOATING = "float64"
 WORTH_NAMING = 0.05  # of the memory
+WIDTH = re.compile(r"(str|bytes)\d+")
 
 
-def arrays_of(case: Case) -> list[Holding]:
-    return [one for one in holdings(case) if one.kind in ("array", "tensor") and one.shape]
-
-
-def is_sparse(case: Case, one: Holding) -> bool:
+def is_sparse(one: Entry) -> bool:
     """Whether nearly all of an array is zeros; one that is being filled is told by the part that was written to."""
-    if one.kind != "array" or one.zeros < MOSTLY_ZERO or not one.full_mib:
+    if one.kind != "array" or one.zeros < MOSTLY_ZERO or len(one.shape) < 2:
         return False
-    written = min(1.0, max(one.mib / one.full_mib, 0.01))
-    return len(one.shape) > 1 and (1 - one.zeros) / written <= 1 - MOSTLY_ZERO
+    written = min(1.0, max(one.mib / one.whole_mib, 0.01))
+    return (1 - one.zeros) / written <= 1 - MOSTLY_ZERO
 
 
 def mostly_zeros(case: Case) -> Finding | None:
     """Columns for words, customers or classes, where an integer would say the same: one-hot, or a bag of words."""
     padding = padded(case)
-    found = [
-        one for one in arrays_of(case) if is_sparse(case, one) and one.name != (padding[0].name if padding else "")
-    ]
-    made = unfinished(case)
-    encoded = made if made and encodes(made) else None
+    found = [one for one in case.arrays if is_sparse(one) and not (padding and one.name == padding[0].name)]
+    encoded = encoding(case)
     if not found and not encoded:
         return None
-    size = together(found) + (encoded.mib if encoded else 0)
-    words = []
-    for one in found[:2]:
-        kind = "each row has a single 1" if one.one_hot else f"{percent(one.zeros)} of it is zeros"
-        words.append(f"{one.text}, and {kind}")
-    if encoded:
-        function = next(iter(sorted((encoded.line.calls | encoded.functions) & ENCODERS)), "")
-        by = f" with `{function}`" if function else ""
-        words.append(
-            f"line {encoded.where.line} makes a column for each value{by}, and nearly all of these are zeros: "
-            f"{mib(encoded.mib)} were there when it died"
-        )
-    blame = encoded.where if encoded and encoded.mib > together(found) else made_at(case, found)
-    labels = _is_label_like(case, found, encoded)
-    return Finding("one_hot_labels" if labels else "mostly_zeros", size, f"{_sentence(words)}.", blame)
+    made_by = {one.made_by or one.scope for one in found if one.library}
+    for one in found:
+        made_by |= case.program.statement(case.program.definition(one.name, one.scope)).calls.keys()
+    running = encoded.functions | encoded.line.calls.keys() if encoded else set()
+    size = together(found)
+    words = say("zeros", found=found[:2], encoded=encoded, function=min(running & ENCODERS, default=""))
+    blame = encoded.where if encoded and encoded.mib > size else case.made_at(found)
+    cause = "one_hot_labels" if (made_by | running) & LABELS else "mostly_zeros"
+    return Finding(cause, size + (encoded.mib if encoded else 0.0), words, blame)
 
 
-def _is_label_like(case: Case, found: list[Holding], encoded: Unfinished | None) -> bool:
-    """Whether it was made by a function for labels."""
-    lines = [statement(case, definition(case, one.name, one.scope)).calls for one in found]
-    called = {one.scope for one in found if one.library}.union(*lines)
-    if encoded:
-        called |= encoded.functions | encoded.line.calls
-    return bool(called & LABELS)
-
-
-def encodes(made: Unfinished) -> bool:
-    """Whether what was being made is a matrix with a column for each value."""
-    if made.functions & ENCODERS or any(ENCODES.search(file) for file in made.files):
-        return True
-    return bool(made.line.calls & ENCODERS)
+def encoding(case: Case) -> Unfinished | None:
+    """Return what was being made where that is a matrix with a column for each value: far more than it is made of."""
+    made = case.unfinished
+    if made is None or MUCH_MORE * together(operands(case, made)) > made.mib:
+        return None
+    named = (made.functions | made.line.calls.keys()) & ENCODERS
+    return made if named or any(ENCODES.search(file) for file in made.files) else None
 
 
 def padding(case: Case) -> Finding | None:
     """Sequences of unequal length in one array: the longest makes every row as long as itself."""
-    found = padded(case)
-    if found is None:
+    if (found := padded(case)) is None:
         return None
-    array, sequences = found
-    share = f"{percent(array.zeros)} of it is padding" if array.zeros >= 0.5 else "most of it is padding"
-    words = f"{array.text}. One sequence of {array.shape[1]:,} makes every row so long"
-    if sequences:
-        each = sequences.mib * 2**20 / sequences.count / sequences.bytes_each
-        share = percent(1 - each / array.shape[1])
-        words += f", where those in `{sequences.name}` have {each:,.0f} on average: {share} of it is padding"
-    else:
-        words += f", and {share}"
-    return Finding("padding", array.mib, f"{words}.", made_at(case, [array]))
+    array, sequences, share = found
+    words = say("padding", array=array, sequences=sequences, share=share)
+    return Finding("padding", array.mib, words, case.made_at([array]))
 
 
 def float64(case: Case) -> Finding | None:
     """Eight bytes for each number, where float32 takes four and a pixel one."""
-    wide = [one for one in holdings(case) if one.dtype == FLOATING and not is_sparse(case, one)]
+    wide = [one for one in case.data if one.dtype == "float64" and not is_sparse(one)]
     wide = [one for one in wide if not one.shared and one.mib >= WORTH_NAMING * case.peak_mib]
-    words = [f"{one.text}; as float32 it has half of that" for one in wide[:2]]
-    made, size, blame = unfinished(case), together(wide), None
-    if made and not encodes(made):
-        if becomes := becomes_float64(case, made):
-            size += made.mib + becomes.mib
-            blame = made.where
-            words.insert(
-                0,
-                f"Line {made.where.line} computes with {becomes.brief}. It had made {mib(made.mib)} when it died, "
-                f"{made.mib / becomes.mib:.1f} times as much: the new numbers are float64, 8 bytes for each one",
-            )
-        elif wide and any(one.name in made.line.names for one in wide):
-            size += made.mib
-            words.append(f"line {made.where.line} was making {mib(made.mib)} more from it")
-    if not words:
+    made, size = case.unfinished, together(wide)
+    becomes = becomes_float64(case, made) if made else None
+    more = made and not becomes and not encoding(case) and any(one.name in made.line.names for one in wide)
+    size += made.mib if becomes or more else 0.0
+    if not wide and not becomes:
         return None
-    return Finding("float64_data", size, f"{_sentence(words)}.", blame or _blame(case, wide, made))
+    words = say("float64", wide=wide[:2], made=made, becomes=becomes, more=more)
+    blame = made.where if becomes else _blame(case, wide)
+    return Finding("float64_data", size + (becomes.mib if becomes else 0.0), words, blame)
 
 
-def becomes_float64(case: Case, made: Unfinished) -> Holding | None:
+def becomes_float64(case: Case, made: Unfinished) -> Entry | None:
     """Return the array of bytes of which float64 was being made: it grows by more than float32 would, or is divided."""
-    small = [one for one in operands(case, made) if one.bytes_each == 1]
-    if len(small) != 1 or not small[0].mib or not made.line.calls <= CONVERTS:
+    small = [one for one in operands(case, made) if one.bytes_each == 1 and one.mib]
+    if len(small) != 1 or not made.line.calls.keys() <= CONVERTS:
         return None
     ratio = made.mib / small[0].mib
     steps = max(1, made.line.operations + len(made.line.calls))
     measured = steps == 1 and MORE_THAN_FLOAT32 <= ratio <= MORE_THAN_FLOAT64
-    divided = made.line.divides and not made.line.calls and 1 <= ratio <= MORE_THAN_FLOAT64 * steps
+    divided = small[0].name in made.line.divided and 1 <= ratio <= MORE_THAN_FLOAT64 * steps  # as NumPy divides
     return small[0] if measured or divided else None
 
 
-def _blame(case: Case, found: list[Holding], made: Unfinished | None):
+def _blame(case: Case, found: Sequence[Entry]) -> Where | None:
+    made = case.unfinished
     if made and made.mib > together(found):
         return made.where
-    return made_at(case, found) or (made.where if made else None)
+    return case.made_at(found) or (made.where if made else None)
 
 
-def operands(case: Case, made: Unfinished) -> list[Holding]:
+def operands(case: Case, made: Unfinished, *kinds: str) -> list[Entry]:
     """The arrays that the line which died computes with."""
-    kinds = ("array", "tensor", "dataframe")
-    found = [one for one in holdings(case) if one.kind in kinds and not one.library and one.name in made.line.names]
+    found = [
+        one
+        for one in (case.entries(*kinds) if kinds else case.data)
+        if one.kind not in ("list", "object") and not one.library and one.name in made.line.names
+    ]
     near = {one.name for one in found if one.scope == made.where.function}
     return [one for one in found if one.scope == made.where.function or one.name not in near]
 
 
+def broadcast(case: Case) -> Finding | None:
+    """A column and a row of numbers: every number of the one meets every number of the other."""
+    made = case.unfinished
+    given = operands(case, made, "operand", "array", "tensor") if made else []
+    for one, other in itertools.permutations(given, 2):
+        if len(one.shape) == 1 and len(other.shape) == 2 and other.shape[1] == 1 < other.shape[0]:
+            size = math.prod((*one.shape, *other.shape)) * 8 / 2**20
+            if made.mib <= MUCH_MORE * size:
+                words = say("broadcast", one=one, other=other, line=made.where.line, size=size)
+                return Finding("broadcast", made.mib, words, made.where, size)
+    return None
+
+
+def width(case: Case) -> Finding | None:
+    """An array of texts gives each of them as much room as the longest needs."""
+    found = next((one for one in case.arrays if WIDTH.fullmatch(one.dtype)), None)
+    if found is None:
+        return None
+    made = case.unfinished
+    copied = made.mib if made and found.name in made.line.names else 0.0
+    letters = found.bytes_each // (4 if found.dtype.startswith("str") else 1)
+    line = made.where.line if copied else 0
+    words = say("text_width", one=found, rows=math.prod(found.shape), letters=letters, line=line, copied=copied)
+    made_at = case.program.definition(found.name, found.scope)
+    return Finding("text_width", found.mib + copied, words, made_at or case.made_at([found]))
+
+
 def copies(case: Case) -> Finding | None:
     """A copy beside its original: a conversion, a join, a split, a shuffled or scaled array."""
-    made = unfinished(case)
-    if made and not encodes(made) and not joined(case) and not feeds(made) and not becomes_float64(case, made):
-        given = operands(case, made)
-        size = together(given)
-        factor = made.mib / size if size else 0.0
-        steps = max(1, made.line.operations + len(made.line.calls & CONVERTS))
-        changes = made.line.operations or made.line.calls & CONVERTS  # a conversion of bytes makes 4 or 8 of each
-        most = MORE_THAN_FLOAT64 if changes and given and given[0].bytes_each == 1 else MUCH_MORE * steps
-        if given and factor > most:
-            words = (
-                f"Line {made.where.line} had made {mib(made.mib)} out of {given[0].brief}, {factor:.0f} times as much"
-            )
-            return Finding("enlarged_data", made.mib + size, f"{words}.", made.where)
-        if given:
-            names = " and ".join(one.brief for one in given[:2])
-            words = (
-                f"Line {made.where.line} was making new arrays from {names}: {mib(made.mib)} when it died, and the old "
-                f"{'ones stay' if len(given) > 1 else 'one stays'} until the new one is complete"
-            )
-            return Finding("copy_of_array", made.mib + size, f"{words}.", made.where)
-    return _finished_copies(case)
+    made = case.unfinished
+    special = made and (encoding(case) or joined(case) or feeds(made) or becomes_float64(case, made))
+    given = operands(case, made) if made and not special else []
+    if not given:
+        return _finished_copies(case)
+    size = together(given)
+    converts = made.line.operations or made.line.calls.keys() & CONVERTS  # 4 or 8 bytes of each byte
+    steps = max(1, made.line.operations + len(made.line.calls.keys() & CONVERTS))
+    if made.mib > size * (MORE_THAN_FLOAT64 if converts and given[0].bytes_each == 1 else MUCH_MORE * steps):
+        words = say("enlarged", made=made, given=given, size=size)
+        return Finding("enlarged_data", made.mib + size, words, made.where)
+    return Finding("copy_of_array", made.mib + size, say("copying", made=made, given=given), made.where)
 
 
 def feeds(made: Unfinished) -> bool:
@@ -186,55 +163,42 @@ def feeds(made: Unfinished) -> bool:
 
 def _finished_copies(case: Case) -> Finding | None:
     """Arrays that are together as long as another one of the same rows, or the same shape in another type."""
-    found = [one for one in arrays_of(case) if one.mib >= WORTH_NAMING * case.peak_mib]
+    found = [one for one in case.arrays if one.mib >= WORTH_NAMING * case.peak_mib]
     for whole in found:
         same = [one for one in found if one is not whole and one.shape[1:] == whole.shape[1:]]
         parts = [one for one in same if one.shape[0] < whole.shape[0]]
         converted = [one for one in same if one.shape == whole.shape and one.dtype != whole.dtype]
         if len(parts) > 1 and sum(one.shape[0] for one in parts) == whole.shape[0]:
-            names = _sentence([f"{one.called} ({one.shape[0]:,} rows)" for one in parts])
-            words = f"{whole.text}, and {names} are together the same rows once more"
-            return Finding("copy_of_array", whole.mib + together(parts), f"{words}.", made_at(case, [*parts, whole]))
-        if converted:
-            names = _sentence([one.text for one in converted])
-            words = f"{whole.text}; {names}. Both have the same shape, so one is the other in another type"
-            return Finding(
-                "copy_of_array", whole.mib + together(converted), f"{words}.", made_at(case, [whole, *converted])
-            )
+            words, others = say("parts", whole=whole, parts=parts), parts
+        elif converted:
+            words, others = say("converted", whole=whole, others=converted), converted
+        else:
+            continue
+        return Finding("copy_of_array", whole.mib + together(others), words, case.made_at([whole, *others]))
     return None
 
 
 def whole_data(case: Case) -> Finding | None:
     """Where nothing more special is wrong: the data are in memory as a whole."""
-    own = case.grown(*OWN)
-    special = [rule(case) for rule in (mostly_zeros, padding, float64, copies, joined, windows, collected)]
+    own = case.came(*OWN).mib
+    special = [rule(case) for rule in SPECIAL]
     if own < 0.5 * case.peak_mib or any(one and one.mib >= 0.5 * case.peak_mib for one in special):
         return None
-    found = [one for one in holdings(case) if one.kind in ("array", "tensor", "dataframe")]
-    found = [one for one in found if one.mib >= WORTH_NAMING * case.peak_mib]
-    made = unfinished(case)
-    if made and feeds(made) and (loop(case, made.where) or "__next__" not in made.functions):
+    made = case.unfinished
+    if made and feeds(made) and (case.program.loop(made.where) or "__next__" not in made.functions):
         return None  # a pipeline or a generator fills its buffers
-    words = [one.text for one in found[:3]]
+    found = [one for one in case.data if one.kind not in ("list", "object")]
+    found = [one for one in found if one.mib >= WORTH_NAMING * case.peak_mib]
     size = together(found)
-    if made and _makes_an_array(made):
-        size += made.mib
-        what = "took out of a pipeline and kept" if feeds(made) else "had made"
-        words.append(f"line {made.where.line} {what} {mib(made.mib)} that had no name yet")
-    if not words or min(size, own) < LEAST * case.peak_mib:
+    # A library for data was running, or what came was to get a name.
+    if made and not (made.line.keeps or any(file.startswith(("numpy/", "tensorflow/python/")) for file in made.files)):
+        made = None
+    size += made.mib if made else 0.0
+    if not found and not made:
         return None
-    return Finding("whole_data", min(size, own), f"{_sentence(words)}.", _blame(case, found, made))
+    words = say("whole_data", found=found[:3], made=made, took=made and feeds(made))
+    return Finding("whole_data", min(size, own), words, _blame(case, found))
 
 
-def _makes_an_array(made: Unfinished) -> bool:
-    """Whether the line was making data: a library for data was running, or what came was to get a name."""
-    numpy = any(file.startswith(("numpy/", "tensorflow/python/")) for file in made.files)
-    return numpy or made.line.keeps
-
-
-def _sentence(words: list[str]) -> str:
-    text = "; ".join(words)
-    return text[:1].upper() + text[1:]
-
-
-RULES = (mostly_zeros, padding, float64, copies, whole_data)
+SPECIAL = (mostly_zeros, padding, float64, broadcast, width, copies, joined, windows, collected)
+RULES = (mostly_zeros, padding, float64, broadcast, width, copies, whole_data)

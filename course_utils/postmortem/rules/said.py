@@ -1,149 +1,158 @@
-"""What a run says about its training and its models, read without trust: a rule gets plain values or nothing."""
+"""What a run says of itself, in types that rules can rely on. What is missing or of a wrong type has its default.
+
+`course_utils.sandbox.ledger` writes it. Memory is in MiB.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+from typing import Annotated, Any, NamedTuple, Self
 
-from course_utils.postmortem.rules.case import Case
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
+
+Amount = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Shape = Annotated[tuple[Count, ...], Strict(False)]
+MIB = 2**20
+NUMBERS = {"float", "int", "complex"}
+TEXTS = {"str", "bytes", "bytearray"}
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A layer and its output for one batch, in MiB."""
+class Said(BaseModel):
+    """A lie costs no more than the field that holds it."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _or_default(cls, value: Any, read: Any, field: ValidationInfo) -> Any:
+        try:
+            return read(value)
+        except ValueError:
+            return cls.model_fields[field.field_name].get_default(call_default_factory=True)
+
+
+class Entry(Said):
+    """Something that was alive: an array, a list, a stage of a pipeline, the weights of all models."""
+
+    kind: str = ""
+    name: str = ""
+    scope: str = ""
+    library: bool = False
+    what: str = ""
+    mib: Amount = 0.0
+    """How much of it can have been in memory."""
+    whole_mib: Amount = 0.0
+    """Its size by shape and type. Memory that was asked for and not written to yet is not there yet."""
+    made_by: str = ""
+    """The function of a library that had no other name for it, where ``name`` is what the learner would call it."""
+    dtype: str = "object"
+    shape: Shape = ()
+    """Of a list, that of a typical member."""
+    count: Count | None = None
+    zeros: Annotated[float, Field(ge=0, le=1)] = 0.0
+    one_hot: bool = False
+    grows: bool = False
+    op: str = ""
+    element_mib: Amount = 0.0
+    models: Count = 0
+    largest: list[Annotated[tuple[str, Shape, Amount], Strict(False)]] = []
+    """Path, shape and size of the largest weights."""
+    holders: list[Annotated[tuple[str, Count], Strict(False)]] = []
+    """The learner's names that hold models, and how many each."""
+    traces: Count = 0
+
+    @property
+    def bytes_each(self) -> int:
+        """The bytes of one number."""
+        digits = "".join(letter for letter in self.dtype if letter.isdigit())
+        return int(digits) // 8 if digits and self.dtype[0] != "<" else 1 if self.dtype == "bool" else 8
+
+    @property
+    def data_mib(self) -> float:
+        """An array, or a typical member of a list, by its shape."""
+        return math.prod(self.shape) * self.bytes_each / MIB
+
+    @property
+    def shared(self) -> bool:
+        """Whether the members of a list are parts of one array: views, such as windows over a series."""
+        alike = f" {self.count or 0:,} x " in self.what
+        return self.kind == "list" and bool(self.shape) and alike and self.data_mib * self.count > 2 * self.mib
+
+    @property
+    def numbers(self) -> bool:
+        """Whether it is a list of arrays, and not of Python's own numbers or texts."""
+        return bool(self.shape) and self.dtype not in NUMBERS | TEXTS
+
+    def holding(self, amount: float) -> Self:
+        """Return the same with another amount in memory."""
+        return self.model_copy(update={"mib": amount})
+
+
+class Layer(NamedTuple):
+    """A layer and its output for one batch."""
 
     name: str
     kind: str
-    shape: tuple[int, ...]
-    mib: float
+    shape: Shape
+    mib: Amount
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The scores of an attention layer for one batch, in MiB."""
+class Scores(NamedTuple):
+    """The scores of an attention layer for one batch; ``before`` is the output of all layers before it."""
 
     name: str
-    heads: int
-    queries: int
-    keys: int
-    mib: float
+    heads: Count
+    queries: Count
+    keys: Count
+    mib: Amount
+    before: Amount = 0.0
 
 
-@dataclass(frozen=True)
-class Argument:
+class Argument(Said):
     """An array that Keras was given. ``variable`` is the learner's name for it, "" where it has none."""
 
-    variable: str
-    what: str
-    mib: float
-    shape: tuple[int, ...]
+    variable: str = ""
+    mib: Amount = 0.0
+    shape: Shape = ()
 
 
-@dataclass(frozen=True)
-class Training:
-    """What Keras was doing: its function, its batch and its arrays.
+class Queue(Said):
+    """The batches that workers may hold ready."""
 
-    The function is "call" for a model that the learner's own code calls.
-    """
+    most: Count = 0
+    batch_mib: Amount = 0.0
 
-    function: str
-    batch_size: int
-    arguments: Sequence[Argument]
-    tapes: Sequence[str]
+
+class Training(Said):
+    """What Keras was doing. The function is "call" for a model that the learner's own code calls."""
+
+    function: str = ""
+    batch_size: Count = 0
+    arguments: list[Argument] = []
+    tapes: list[str] = []
     """The gradient tapes that were recording during a call."""
-    model: str
-    outputs_mib: float
-    """The outputs of all layers for a batch; 0 where it is not known."""
-    largest: Sequence[Layer]
-    attention: Sequence[Scores]
+    step: Count | None = None
+    epoch: Count | None = None
+    steps: Count | None = None
+    queue: Queue = Queue()
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The variables of all models that are alive, in MiB."""
+class Layers(Said):
+    """The outputs of all layers for a batch; 0 where they are not known."""
 
-    models: int
-    mib: float
-    slots_mib: float
-    """What optimizers keep for them."""
-    optimizer: str
-    slots: str
-    largest: Sequence[tuple[str, tuple[int, ...], float]]
-    """Path, shape and MiB."""
-    holders: Sequence[tuple[str, int]]
-    """The learner's names that hold models, and how many each."""
+    model: str = ""
+    batch: Count = 0
+    mib: Amount = 0.0
+    largest: list[Layer] = []
+    attention: list[Scores] = []
 
 
-def training(case: Case) -> Training:
-    """Return what Keras was doing shortly before the end."""
-    said, layers = _table(case.facts.get("training")), _table(case.facts.get("layers"))
-    batch_size = _whole(said.get("batch_size"))
-    known = batch_size == _whole(layers.get("batch"))
-    return Training(
-        function=_text(said.get("function")),
-        batch_size=batch_size,
-        arguments=[_argument(_table(one)) for one in _list(said.get("arguments"))],
-        tapes=[tape for tape in map(_text, _list(said.get("tapes"))) if tape],
-        model=_text(layers.get("model")),
-        outputs_mib=_amount(layers.get("mib")) if known else 0.0,
-        largest=[
-            Layer(_text(name), _text(kind), _shape(shape), _amount(mib))
-            for name, kind, shape, mib in _rows(layers.get("largest"), 4)
-            if known
-        ],
-        attention=[
-            Scores(_text(name), _whole(heads), _whole(queries), _whole(keys), _amount(mib))
-            for name, heads, queries, keys, mib in _rows(layers.get("attention"), 5)
-            if known
-        ],
-    )
+class Facts(Said):
+    """What Keras was doing shortly before the end, and figures of the run's own."""
 
-
-def weights(case: Case) -> Weights:
-    """Return what is said about the models that were alive shortly before the end."""
-    entry = next(iter(case.entries("weights")), {})
-    optimizer = next(iter(case.entries("optimizer")), {})
-    return Weights(
-        models=_whole(entry.get("models")),
-        mib=_amount(entry.get("mib")),
-        slots_mib=_amount(optimizer.get("mib")),
-        optimizer=_text(optimizer.get("name")),
-        slots=_text(optimizer.get("what")),
-        largest=[(_text(path), _shape(shape), _amount(mib)) for path, shape, mib in _rows(entry.get("largest"), 3)],
-        holders=[(_text(name), _whole(count)) for name, count in _rows(entry.get("holders"), 2)],
-    )
-
-
-def _argument(said: dict[str, Any]) -> Argument:
-    return Argument(
-        _text(said.get("variable")), _text(said.get("what")), _amount(said.get("mib")), _shape(said.get("shape"))
-    )
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _rows(value: Any, length: int) -> list[list[Any]]:
-    return [row for row in _list(value) if isinstance(row, list) and len(row) == length]
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _whole(value: Any) -> int:
-    return value if type(value) is int and value >= 0 else 0
-
-
-def _amount(value: Any) -> float:
-    return float(value) if type(value) in (int, float) and value >= 0 else 0.0
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    return tuple(map(_whole, _list(value)))
+    training: Training = Training()
+    layers: Layers = Layers()
+    resident_mib: Amount | None = None
+    tensorflow_mib: Amount = 0.0
+    processes: Count = 0
