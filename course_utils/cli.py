@@ -199,6 +199,45 @@ def explain(
             print(f"{label}: {value}")
 
 
+@application.command()
+def fit(
+    function: Annotated[str, typer.Argument(metavar="FILE.py:FUNCTION", help="The function that returns the model.")],
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Samples in a batch.")],
+    memory: Annotated[
+        str | None, typer.Option("--memory", help="What there is, such as 12.7GiB; MiB by default.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu or gpu.")] = "cpu",
+    static: Annotated[bool, typer.Option("--static", help="Run no step.")] = False,
+    input_shape: Annotated[str | None, typer.Option("--input-shape", help="One sample, such as 224,224,3.")] = None,
+    example: Annotated[
+        str | None, typer.Option("--example", help="A function of FILE.py: batch_size -> batch.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option("--samples", help="Samples of the data set, to count it too.")] = None,
+    feed: Annotated[str | None, typer.Option("--feed", help="How they come: arrays or dataset.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a model will train in a memory, before it runs: expected peak, and what takes it."""
+    from course_utils import cards
+    from course_utils.cards.predictions import prediction_card
+    from course_utils.fit import CannotPredict, ask
+
+    try:
+        prediction = ask.predict(
+            function,
+            batch_size,
+            memory_mib=None if memory is None else ask.amount(memory),
+            device=device,
+            static=static,
+            input_shape=None if input_shape is None else ask.shape(input_shape),
+            example=example,
+            samples=samples,
+            feed=feed,
+        )
+    except CannotPredict as error:
+        _stop(str(error))
+    print(prediction.to_json() if as_json else cards.render.text(prediction_card(prediction)))
+
+
 def _show(record: Record) -> None:
     """What the learner sees."""
     lab = f"Lab {record.lab}" if record.lab else Path(record.submission).name

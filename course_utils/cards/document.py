@@ -78,6 +78,14 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Stack:
+    """Amounts with their names, one bar of them end to end; ``alt`` says the same in words."""
+
+    parts: Sequence[tuple[str, float]]
+    alt: str
+
+
+@dataclass(frozen=True)
 class Paragraph:
     """A sentence or several; ``foot`` sets them as small print."""
 
@@ -148,7 +156,7 @@ class Tiles:
     tiles: Sequence[Tile]
 
 
-Block = Head | Paragraph | Code | Fact | Figure | Columns | Table | Tiles
+Block = Head | Paragraph | Code | Fact | Figure | Columns | Table | Tiles | Stack
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,9 @@ def _lines(block: card.Block) -> list[str]:
             return [f"{name}: {drawn}{inline}{f' See {link[0]}.' if link else ''}"]
         case card.Table(header, rows, _, caption):
             return ([f"{caption}:"] if caption else []) + _table(header, rows, "  " if caption else "")
+        case card.Stack(parts):
+            whole = sum(amount for _, amount in parts) or 1.0
+            return ["[" + "".join(name[0] * round(2 * BAR_LETTERS * part / whole) for name, part in parts) + "]"]
         case card.Tiles(tiles):
             rows = [(tile.lab, tile.verdict, tile.peak, tile.accuracy, tile.effort) for tile in tiles]
             return _table(("lab", "verdict", "peak", "accuracy", "effort"), rows)

@@ -34,8 +34,10 @@ class Prediction:
     memory_mib: float | None = None
     largest_batch_size: int | None = None
     """The largest that fits into ``memory_mib``; 0 where not even one sample does, None where no memory was given."""
+    sample_mib: float = 0.0
+    """What one sample takes as arrays, with its target."""
     feed: str = ""
-    """How the data come, in words: "arrays" or "dataset"; "" for random batches, which hold nothing."""
+    """In a sentence how all the data come, where it was said; random batches hold nothing."""
     feed_mib: float = 0.0
     """What such data take besides, which is not in ``predicted_mib``."""
 

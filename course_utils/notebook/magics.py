@@ -12,9 +12,10 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from course_utils import labs, sandbox, units
+from course_utils import fit, labs, sandbox, units
 from course_utils.cards import device
 from course_utils.cards.graded import progress_card, verdict_card
+from course_utils.cards.predictions import prediction_card
 from course_utils.cards.runs import RESULTS, THIS_CELL, notice_card, outcome_card
 
 # Here and not where they are used: an interrupt during an import would leave NumPy half loaded, for good.
@@ -147,7 +148,7 @@ class CourseMagics(Magics):
 
     @line_magic("course")
     def course(self, line: str) -> None:
-        """`%course hint NN`, `%course progress`, `%course submit NN`."""
+        """`%course hint NN`, `%course progress`, `%course submit NN`, `%course fit FUNCTION --batch-size N`."""
         match line.split():
             case ["progress"]:
                 progress = Progress()
@@ -156,8 +157,32 @@ class CourseMagics(Magics):
                 self._hint(find_lab(number))
             case ["submit", number]:
                 self._submit(find_lab(number))
+            case ["fit", *_]:
+                self._fit(line.strip().removeprefix("fit"))
             case _:
-                raise UsageError("Write %course hint 01, %course progress or %course submit 01.")
+                raise UsageError("Write %course hint 01, %course progress or %course submit 01, or %course fit.")
+
+    @magic_arguments()
+    @argument("build_model", help="a function of this notebook, or FILE.py:FUNCTION")
+    @argument("--batch-size", type=int, required=True)
+    @argument("--memory", dest="memory_mib", type=amount_of_memory, help="what there is, in MiB or like 12.7GiB")
+    @argument("--device", default="cpu", help="cpu or gpu")
+    @argument("--static", action="store_true", help="run no step")
+    @argument("--input-shape", help="of one sample, such as 224,224,3")
+    @argument("--example", help="a batch, or a function of the batch size: a variable of this notebook")
+    @argument("--samples", type=int, help="of the data set, to count it too")
+    @argument("--feed", help="how they come: arrays or dataset")
+    def _fit(self, line: str) -> None:
+        """Show the expected peak of a training run."""
+        asked = vars(parse(self._fit, line, "%course fit build_model --batch-size 32 --memory 12.7GiB"))
+        names = self.shell.user_ns
+        asked["build_model"] = names.get(asked["build_model"], asked["build_model"])
+        asked["example"] = names.get(asked["example"], asked["example"])
+        try:
+            asked["input_shape"] = asked["input_shape"] and fit.shape(asked["input_shape"])
+            show(prediction_card(fit.predict(**asked)))
+        except fit.CannotPredict as error:
+            raise UsageError(str(error)) from None
 
     def _hint(self, lab: LabSpec) -> None:
         progress = Progress()
