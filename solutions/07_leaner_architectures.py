@@ -341,7 +341,7 @@ notebook.compare(copied, alt="Memory over time of networks that are widely copie
 
 # %% [markdown]
 # Does a network need the wide Dense layer to learn anything? The next cells train the same two convolutions for ten
-# epochs: once with `Flatten` and a Dense layer, and once with a third convolution and global pooling. Both are tested on
+# epochs: once with `Flatten` and a Dense layer, and once with a third convolution and global pooling. The test is on
 # 500 scans of other handwriting.
 
 # %%
@@ -437,8 +437,10 @@ notebook.claims(
 # small network keeps three quarters of its parameters: fewer filters help little if a pooling layer is also removed,
 # because then more pixels reach `Flatten`. In the second pair, the ten outputs after `Flatten` are small in either
 # network. What shrinks is the output of the first convolution, from 32 channels to 16. So global pooling instead of
-# `Flatten` saves next to nothing there. Dropout saves nothing either, in training: its zeros take room. A few MiB more or
-# less are chance, because TensorFlow works on two layers at once, and which two differs from run to run.
+# `Flatten` saves next to nothing there.
+#
+# In training, Dropout saves nothing either, because its zeros take room. A few MiB more or less are chance: TensorFlow
+# works on two layers at once, and which two differs from run to run.
 
 # %% [markdown]
 # ## Your turn
