@@ -93,8 +93,9 @@ print(f"measured  {enough.peak_mib:6.1f} MiB ({100 * (enough.peak_mib / expected
 # ### Why Colab says so little
 #
 # All processes of your machine share its memory, and the kernel of the operating system hands it out. When a process
-# needs more and none is left, the kernel kills a process with the signal `SIGKILL`. No program can catch
-# that signal: not with `try`, not with `finally`. The next cell sends it to a small process to show you.
+# needs more and none is left, the part of the kernel called the **OOM killer** ends a process with the signal
+# `SIGKILL`. OOM means *out of memory*. No program can catch that signal: not with `try`, not with `finally`. The next
+# cell sends it to a small process to show you.
 
 # %%
 import subprocess
@@ -116,13 +117,15 @@ print(f"It printed {killed.stdout!r}, it complained {killed.stderr!r}, and its e
 # No message, no traceback, only a number: minus the number of the signal. In Colab the process that dies like this is
 # the one that runs your notebook, so all your variables are lost. Only other programs can tell you something:
 #
-# - *"Your session crashed after using all available RAM."* Colab's page says this; it watches from outside. The
-#   kernel killed your process for its memory.
+# - *"Your session crashed after using all available RAM."* Colab's page says this; it watches from outside. Your
+#   notebook runs in a **control group**, a set of processes with one limit for their memory, and the kernel counts in
+#   `oom_kill` how often it had to kill one of them. So Colab can know that it was the memory, and still not which line.
 # - *"Your session crashed for an unknown reason."* The same page says this when it cannot tell: memory ran out fast, or
 #   a library crashed.
 # - `KernelRestarter: restarting kernel` in the log, under **Runtime > View runtime logs**. Here *kernel* is Jupyter's
 #   word for the process that runs your notebook. It was gone, and Jupyter started a new one.
-# - `tcmalloc: large alloc 8000000000 bytes` in the lines before it. The last big request was for that much.
+# - `tcmalloc: large alloc 8000000000 bytes` in a log from before February 2023. The last big request was for that much.
+#   Colab used another allocator then, the part of a program that asks the kernel for memory. Today the line is missing.
 #
 # The course can read such lines for you:
 
@@ -137,6 +140,28 @@ for text in (found.title, found.why, found.fix):
     print(textwrap.fill(text, 80), end="\n\n")
 
 # %% [markdown]
+# ### The machine that you have
+#
+# A budget in this course is far below what your machine has, so that a lab crashes in the same way everywhere. For your
+# own work, know the real limit. At the time of writing, Colab lent you two processors and about 12.7 GB of memory
+# without charge, with no promise, and of a T4 GPU's memory TensorFlow got 13.6 to 14 GB. The next cell asks this
+# machine.
+
+# %%
+import psutil
+
+memory = psutil.virtual_memory()
+print(f"processors {psutil.cpu_count()}, memory {memory.total / 1e9:.1f} GB, free {memory.available / 1e9:.1f} GB")
+
+# %% [markdown]
+# In Colab, click the RAM and disk bars at the top right to see the **Resources** panel: the curve of the memory, live.
+# Three commands of the **Runtime** menu differ in what you lose:
+#
+# - **Restart session** loses your variables. Files and installed packages stay.
+# - **Disconnect and delete runtime** loses the files and packages too. You get a new machine the next time.
+# - **Change runtime type** gives you another machine as well. With **High-RAM**, which costs money, it has a few times
+#   the memory. Lab 13 measures what that buys.
+#
 # ### The real thing, if you like
 #
 # You may want to see it once. The cell below fills the memory of your Colab runtime, one gibibyte at a time, until it
@@ -187,9 +212,10 @@ import numpy as np
 table = np.zeros((5000, 10000))
 
 # %% [markdown]
-# Surprised? Asking is not using. The kernel promises the memory, and hands out a page of it only when something is
-# written there. `np.ones` writes at once. This array gets its memory later, when you fill it, and then your program
-# crashes in a line that looks harmless. **Only memory in use counts.**
+# Surprised? Asking is not using. The kernel promises the memory, even more than there is, which is called
+# **overcommit**, and hands out a page of it only when something is written there. `np.ones` writes at once. This array
+# gets its memory later, when you fill it, and then your program crashes in a line that looks harmless. **Only memory in
+# use counts.**
 #
 # ### Round 3: a part of the table
 #
@@ -384,6 +410,30 @@ print(f"The budget is {lab.budget_mib} MiB.")
 #   here enough of it is left.
 # - Half of the scans as `float32`. It passes too, with arrays that are twice as large as those of all scans as bytes.
 
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# Two figures tell how close you are: what this kernel holds, and what the machine has left. Nothing of the course is
+# needed.
+#
+# ```python
+# import numpy as np
+# import psutil
+#
+#
+# def memory():
+#     """Say how much memory this kernel holds and how much the machine has left."""
+#     held, left = psutil.Process().memory_info().rss, psutil.virtual_memory().available
+#     print(f"held {held / 2**20:,.0f} MiB, left {left / 2**20:,.0f} MiB")
+#
+#
+# memory()
+# x = np.ones((5000, 1000), dtype="float32")  # the line that you want to know about
+# memory()
+# ```
+#
+# **With a GPU:** both figures are about the machine's own memory. For that of the GPU, see lab 10.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
@@ -394,8 +444,6 @@ print(f"The budget is {lab.budget_mib} MiB.")
 #   of the first one is left.
 #
 # To remember: {{takeaway}}
-#
-# Next: [the data set that does not fit](01_the_data_set_that_does_not_fit.ipynb).
 
 # %% [markdown] tags=["quiz"]
 # ## Quiz
@@ -412,7 +460,8 @@ print(f"The budget is {lab.budget_mib} MiB.")
 #
 # - [ ] The error was in a library :: Then there would be a traceback that ends in the library.
 # - [x] The process was killed, and a killed process runs no more Python :: So nothing is left to print one.
-# - [ ] Colab hides it :: Colab does not have it either. It only sees that the process is gone.
+# - [ ] Colab hides it :: Colab does not have it either. It can see that the process was killed for its memory, and no
+#   more.
 #
 # **3. `x = np.zeros((100000, 100000))` worked, and 20 lines later the session crashed. Can that be due to `x`?**
 #

@@ -390,6 +390,30 @@ print(f"{'the budget':<24}{lab.budget_mib:8.1f} MiB")
 # - The scans as bytes at 48 x 48 pixels, with a `Resizing` layer in the model. Each copy costs a quarter, so even
 #   `fit(x, y)` is no problem, and digits of this size are still easy to tell.
 
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# Here `pictures` is a folder that holds one folder per class. Put your own layers in the middle. Nothing of the course
+# is needed.
+#
+# ```python
+# import keras
+#
+# data = keras.utils.image_dataset_from_directory("pictures", image_size=(96, 96), batch_size=32)
+# model = keras.Sequential(
+#     [
+#         keras.layers.Rescaling(1 / 255),  # the division, one batch at a time
+#         keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
+#         keras.layers.GlobalMaxPooling2D(),
+#         keras.layers.Dense(len(data.class_names), activation="softmax"),
+#     ]
+# )
+# model.compile("adam", "sparse_categorical_crossentropy")
+# model.fit(data)
+# ```
+#
+# **With a GPU:** nothing changes. Each batch is copied to the GPU when its turn comes.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #

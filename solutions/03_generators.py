@@ -689,6 +689,34 @@ for name, size in rows.items():
 #   small. With `use_multiprocessing=True` it is different: each process has memory of its own, and two of them can
 #   already exceed the budget.
 
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# Here `paths` is a list of files, and `labels` holds their classes as numbers. Nothing of the course is needed.
+#
+# ```python
+# import keras
+# import numpy as np
+# from PIL import Image
+#
+#
+# class Pictures(keras.utils.PyDataset):
+#     """Keeps the names of the files, and opens those of one batch at a time."""
+#
+#     def __len__(self):
+#         return -(-len(paths) // 32)
+#
+#     def __getitem__(self, index):
+#         batch = slice(32 * index, 32 * index + 32)
+#         return np.stack([np.asarray(Image.open(path)) for path in paths[batch]]), np.array(labels[batch])
+#
+#
+# model.fit(Pictures(), epochs=2)
+# ```
+#
+# **With a GPU:** it waits while Python opens files. `Pictures(workers=4)` opens several batches at once, and holds as
+# many.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #

@@ -446,6 +446,27 @@ print(f"The copy of them that flow keeps: {4 * bytes_mib:.0f} MiB")
 #   are then part of the training step instead of running at the same time.
 # - A `RandomTranslation` in addition. It costs no memory worth mentioning, and some time.
 
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# Here `pictures` is a folder that holds one folder per class, and `model` is your compiled model. Nothing of the course
+# is needed.
+#
+# ```python
+# import keras
+#
+# data = keras.utils.image_dataset_from_directory("pictures", image_size=(96, 96), batch_size=32)
+# augment = keras.Sequential(
+#     [
+#         keras.layers.RandomShear(0.25, fill_mode="nearest"),
+#         keras.layers.RandomZoom(0.2, fill_mode="nearest"),
+#     ]
+# )
+# model.fit(data.map(lambda images, labels: (augment(images, training=True), labels)).prefetch(1))
+# ```
+#
+# **With a GPU:** mapped like this, the augmentation runs on the processor, while the GPU trains on the batch before.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #

@@ -305,7 +305,9 @@ measure_epochs(files.map(decode, num_parallel_calls=2).cache("decoded").batch(32
 # `prefetch(n)` keeps up to n finished elements, and after `batch` an element is a batch. The first two cells differ in
 # that number alone. The loop takes ten milliseconds per batch, as a model would. In the third, `AUTOTUNE` chooses that
 # number and the number of parallel calls while it runs. It may take up to half of the free RAM. You can lower that with
-# `options.autotune.ram_budget`, a number of bytes.
+# `options.autotune.ram_budget`, a number of bytes. That is no hard limit: before `AUTOTUNE` has seen anything, it
+# starts with `initial_parallelism` calls, 16 unless you say otherwise, and each holds an element. Where one element is
+# large, say 1.
 
 # %%
 # %%sandbox --budget 512 --into prefetch_none --after stages
@@ -321,6 +323,7 @@ for _batch in files.map(load, num_parallel_calls=2).batch(32).prefetch(16):
 # %%sandbox --budget 512 --into prefetch_auto --after stages
 options = tf.data.Options()
 options.autotune.ram_budget = 64 * 2**20
+options.autotune.initial_parallelism = 1
 dataset = files.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(tf.data.AUTOTUNE)
 for _batch in dataset.with_options(options):
     time.sleep(0.01)
@@ -590,6 +593,30 @@ for name, size in rows.items():
 #   later epochs. A cache of floats would cost the third line, and that is over the budget.
 # - `cache()` between `tf.io.read_file` and `tf.io.decode_jpeg`. It keeps the files as they are, which costs little, but
 #   it decodes in every epoch.
+
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# Here `pictures` is a folder that holds one folder per class, all its pictures have 96 x 96 pixels, and `model` is your
+# compiled model. Nothing of the course is needed.
+#
+# ```python
+# import tensorflow as tf
+#
+# names = tf.io.gfile.glob("pictures/*/*.jpg")
+# classes = sorted({name.split("/")[-2] for name in names})
+# labels = [classes.index(name.split("/")[-2]) for name in names]
+#
+#
+# def load(name, label):
+#     return tf.ensure_shape(tf.io.decode_jpeg(tf.io.read_file(name), channels=3), (96, 96, 3)), label
+#
+#
+# data = tf.data.Dataset.from_tensor_slices((names, labels)).shuffle(len(names))
+# model.fit(data.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2))
+# ```
+#
+# **With a GPU:** `prefetch` pays more there, because decoding and training no longer share the processor.
 
 # %% [markdown] tags=["summary"]
 # ## Summary

@@ -19,23 +19,28 @@
 # %% [markdown]
 # ## Before you begin
 #
-# TFDS needs the package `tensorflow-metadata`. The version in Colab may be too new for the `protobuf` there. Then
-# `import tensorflow_datasets` shows a long message, seems to work, and leaves you an empty module: "no attribute
-# 'ImageFolder'". The next cell fixes that in Colab, and does nothing elsewhere.
+# TFDS needs the package `tensorflow-metadata`. Its newest version may be too new for the `protobuf` beside it, as it
+# was in Colab at the time of writing. Then `import tensorflow_datasets` shows a long message, seems to work, and leaves
+# you an empty module: "no attribute 'ImageFolder'". The next cell tries the import in a process of its own, and
+# installs an older version only where it fails.
 
 # %%
-import importlib.metadata
 import subprocess
 import sys
 
-works = "1.17.3"
-found = importlib.metadata.version("tensorflow-metadata")
-if "google.colab" in sys.modules and found != works:
-    package = f"tensorflow-metadata=={works}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", package], check=True)
-    print(f"tensorflow-metadata {works} has replaced {found}.")
+
+def tfds_works():
+    """Try TFDS in a process of its own, because a failed import cannot be repeated in this one."""
+    program = "import tensorflow_datasets; tensorflow_datasets.ImageFolder"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+repair = "tensorflow-metadata==1.17.3"
+if tfds_works():
+    print("TFDS works here as it is.")
 else:
-    print(f"tensorflow-metadata {found} stays as it is.")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", repair])
+    print(f"Installed {repair}." if tfds_works() else f"TFDS still fails: install tensorflow-datasets and {repair}.")
 
 # %% [markdown]
 # ## The scans
@@ -519,6 +524,31 @@ print(f"all scans, scaled to floats:{4 * lab.train_count * scan_mib:6.1f} MiB")
 #   again in each epoch, and each epoch fills a new buffer, so it needs a little more memory.
 # - A builder of your own with several shards, `shuffle_files=True`, `try_autocache=False` and a small shuffle buffer.
 #   It passes with little room to spare, and pays off only if you read the shards many times.
+
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# Here `files` is a folder that holds `train/CLASS/*.jpg`, all pictures have the same size, and `model` is your compiled
+# model. Nothing of the course is needed.
+#
+# ```python
+# import tensorflow as tf
+# import tensorflow_datasets as tfds
+#
+# builder = tfds.ImageFolder("files")
+# decoders = {"image": tfds.decode.SkipDecoding()}
+# data = builder.as_dataset(split="train", as_supervised=True, decoders=decoders)
+# data = data.cache().shuffle(builder.info.splits["train"].num_examples)
+#
+#
+# def decode(encoded, label):
+#     return builder.info.features["image"].decode_example(encoded), label
+#
+#
+# model.fit(data.map(decode, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2))
+# ```
+#
+# **With a GPU:** nothing changes. The cache and the buffer stay in the machine's own memory.
 
 # %% [markdown] tags=["summary"]
 # ## Summary

@@ -522,6 +522,24 @@ for name, (parameters, outputs) in answer.items():
 # - **Smaller inputs.** With `image_size=(32, 32)` and a `Resizing(32, 32)` layer at the front, every activation shrinks
 #   to a quarter. The layer is part of the model, so the grader can still feed it the full size.
 
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# This shows where the memory of your own model goes. Here `model` is your model, with Adam, and a batch has 32
+# pictures. Nothing of the course is needed.
+#
+# ```python
+# import numpy as np
+#
+# for layer in model.layers:
+#     weights = 7 * 4 * layer.count_params() / 2**20
+#     outputs = 32 * 4 * np.prod(layer.output.shape[1:]) / 2**20
+#     print(f"{layer.name:<26}{weights:8.1f} MiB for its weights{outputs:8.1f} MiB for its outputs")
+# ```
+#
+# **With a GPU:** the sizes are the same. XLA, with which Keras compiles a step there, can join layers and keep fewer
+# outputs.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #

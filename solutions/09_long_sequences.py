@@ -609,6 +609,28 @@ for name, tokens, heads in (("one token per pixel, one head", 96 * 96, 1), ("thi
 # - **No attention at all.** A small convolutional network with global pooling, as in lab 07, meets all three limits
 #   with less memory.
 
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# Make the sequence short before the attention sees it. Here a picture of 96 x 96 becomes 144 tokens instead of 9,216.
+# Nothing of the course is needed.
+#
+# ```python
+# import keras
+#
+# inputs = keras.Input((96, 96, 3))
+# tokens = keras.layers.Conv2D(32, 8, strides=8)(keras.layers.Rescaling(1 / 255)(inputs))
+# tokens = keras.layers.Reshape((144, 32))(tokens)
+# tokens = keras.layers.Add()([tokens, keras.layers.MultiHeadAttention(4, 8)(tokens, tokens)])
+# outputs = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(tokens))
+# model = keras.Model(inputs, outputs)
+# scores = 32 * 4 * 144 * 144 * 4  # batch x heads x tokens x tokens x bytes
+# print(f"one array of scores: {scores / 2**20:.0f} MiB")
+# ```
+#
+# **With a GPU:** Keras can use flash attention for `float16` and `bfloat16` on newer GPUs, which never holds all
+# scores. This course has not tried it.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #

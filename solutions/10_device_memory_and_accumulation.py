@@ -329,10 +329,11 @@ for name, value in checked.values.items():
 #
 # ### Step 5: keep less of each image
 #
-# The other way to a smaller step is **rematerialization**: forget the outputs in the forward pass, and compute them
-# again in the backward pass. `keras.RematScope` does this for the layers that you make inside it. The next cells train
-# the same nine convolutions on a batch of 64: without it, with every layer in the scope, and with three blocks of three
-# convolutions, each block a layer of its own. They share the batch and the training loop:
+# The other way to a smaller step is **rematerialization**, also called *activation checkpointing*: forget the outputs
+# in the forward pass, and compute them again in the backward pass. `keras.RematScope` does this for the layers that you
+# make inside it. The next cells train the same nine convolutions on a batch of 64: without it, with every layer in the
+# scope, and with three blocks of three convolutions, each block a layer of its own. They share the batch and the
+# training loop:
 
 # %%
 # %%sandbox --budget 192 --name nine_layers --after one_at_a_time
@@ -430,9 +431,11 @@ else:
 # %% [markdown]
 # ### It takes everything at once
 #
-# With its first operation, TensorFlow takes nearly all the memory of the GPU as a pool, and then hands out memory from
-# this pool. So `nvidia-smi` shows a full GPU even for a small model, and a second process finds no memory left. With
-# **memory growth** the pool starts small. In your own notebook, write this right after the import:
+# With its first operation, TensorFlow takes nearly all the memory of the GPU as a pool. A part of TensorFlow called the
+# **allocator** then hands out memory from this pool. So `nvidia-smi` shows a full GPU even for a small model, and a
+# second process finds no memory left. With **memory growth** the pool starts small. Colab turns it on for you: it sets
+# the environment variable `TF_FORCE_GPU_ALLOW_GROWTH` to `true`, and the sandbox passes that on. On another machine,
+# write this right after the import:
 #
 # ```python
 # for gpu in tf.config.list_physical_devices("GPU"):
@@ -705,6 +708,26 @@ print(f"All scans, and the tensor of them:   {2 * 2048 * 48 * 48 * 3 / 2**20:6.1
 # - **A batch of 16 without accumulation, at a third of the learning rate.** It is a different recipe, and it learns
 #   well here. The grader asks only for memory, accuracy, and time.
 
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# Train with the memory of a batch of 4 and the updates of a batch of 32. Here `model` is your model, and `x` and `y`
+# are your data. Nothing of the course is needed.
+#
+# ```python
+# import keras
+# import tensorflow as tf
+#
+# for gpu in tf.config.list_physical_devices("GPU"):
+#     tf.config.experimental.set_memory_growth(gpu, True)  # before the first operation
+#
+# optimizer = keras.optimizers.Adam(0.001, gradient_accumulation_steps=8)
+# model.compile(optimizer, "sparse_categorical_crossentropy")
+# model.fit(x, y, batch_size=4)
+# ```
+#
+# **With a GPU:** a batch of 4 keeps it waiting. Take the largest batch that fits, and accumulate the rest.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #
@@ -714,8 +737,8 @@ print(f"All scans, and the tensor of them:   {2 * 2048 * 48 * 48 * 3 / 2**20:6.1
 #   batch.
 # - A smaller batch without accumulation is a different recipe, and needs a different learning rate.
 # - Rematerialization pays off for blocks of layers. A single layer has nothing to forget.
-# - On a GPU, TensorFlow takes nearly all memory at its first operation. `nvidia-smi` shows the pool, and
-#   `get_memory_info` shows the use by your model.
+# - On a GPU, TensorFlow takes nearly all memory at its first operation, unless memory growth is on, as it is in Colab.
+#   `nvidia-smi` shows the pool, and `get_memory_info` shows the use by your model.
 #
 # To remember: {{takeaway}}
 
@@ -742,9 +765,10 @@ print(f"All scans, and the tensor of them:   {2 * 2048 * 48 * 48 * 3 / 2**20:6.1
 # - [ ] `LayerNormalization` :: It normalizes within one image, at any batch size.
 # - [x] `BatchNormalization` :: Mean and variance come from the micro-batch, because that is all it sees.
 #
-# **4. `nvidia-smi` shows a full GPU and your model is tiny. What is the most likely reason?**
+# **4. On a machine of your own, `nvidia-smi` shows a full GPU and your model is tiny. What is the most likely reason?**
 #
-# - [x] TensorFlow has taken the whole pool in advance :: It does so at its first operation, unless memory growth is on.
+# - [x] TensorFlow has taken the whole pool in advance :: It does so at its first operation, unless memory growth is on,
+#   as it is in Colab.
 # - [ ] A leak :: This is possible, but then `get_memory_info` would show it.
 # - [ ] The weights are `float64` :: Keras makes `float32` weights, and a tiny model stays tiny in either type.
 #

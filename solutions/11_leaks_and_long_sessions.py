@@ -740,6 +740,28 @@ print(f"of eight models:                {8 * 3 * weights * 4 / 2**20:5.0f} MiB")
 # - **A training loop of your own with one `tf.function`** that takes the learning rate as a tensor. It is traced once,
 #   like the compiled model.
 
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# This prints the memory after each epoch. Growth that goes on is a leak. Here `model` is your compiled model, and `x`
+# and `y` are your data. Nothing of the course is needed.
+#
+# ```python
+# import keras
+# import psutil
+#
+#
+# class MemoryLog(keras.callbacks.Callback):
+#     def on_epoch_end(self, epoch, logs=None):
+#         print(f"epoch {epoch}: {psutil.Process().memory_info().rss / 2**20:.0f} MiB")
+#
+#
+# model.fit(x, y, epochs=3, verbose=0, callbacks=[MemoryLog()])
+# ```
+#
+# **With a GPU:** print `tf.config.experimental.get_memory_info("GPU:0")["current"]` as well. A leak of tensors shows
+# only there.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #

@@ -547,6 +547,24 @@ print(f"{weights:,} numbers: {weights * 4 / 1024:.0f} KiB in the file, {3 * weig
 # - **A LiteRT file with a `predict(file, paths)` of your own.** Its interpreter needs far less memory than Keras.
 # - **A distilled student.** It costs a teacher's training time and must stay below the limit of `compress`.
 
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# Save what serving needs, and nothing else. Here `model` is your trained model. Nothing of the course is needed.
+#
+# ```python
+# import keras
+#
+# lean = keras.Model(model.inputs, model.outputs)  # the same layers, without the optimizer
+# lean.save("lean.keras")
+# lean.quantize("int8", filters="dense")
+# lean.save("int8.keras")
+# served = keras.saving.load_model("int8.keras", compile=False)
+# print(served.predict(x[:8], verbose=0).shape)
+# ```
+#
+# **With a GPU:** `float16` is fast there, so it is the simpler choice.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #

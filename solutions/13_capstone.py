@@ -698,6 +698,37 @@ if mine.get("peak_mib"):
     points.append({**mine, **asked, "student": "your answer"})
 display(SVG(as_svg(SimpleNamespace(**point) for point in points)))
 
+# %% [markdown] tags=["own"]
+# ## In your own notebook
+#
+# Measure your own stages before you change any. The thread looks fifty times a second. Nothing of the course is needed.
+#
+# ```python
+# import threading
+#
+# import psutil
+#
+#
+# class Peak:
+#     def __enter__(self):
+#         self.mib, self.over = 0, threading.Event()
+#         threading.Thread(target=self.watch, daemon=True).start()
+#
+#     def watch(self):
+#         while not self.over.wait(0.02):
+#             self.mib = max(self.mib, psutil.Process().memory_info().rss / 2**20)
+#
+#     def __exit__(self, *error):
+#         self.over.set()
+#         print(f"at most {self.mib:,.0f} MiB")
+#
+#
+# with Peak():
+#     model.fit(x, y, verbose=0)
+# ```
+#
+# **With a GPU:** the thread sees the machine's memory. For that of the GPU, see lab 10.
+
 # %% [markdown] tags=["summary"]
 # ## Summary
 #

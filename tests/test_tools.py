@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from course_utils import __version__
 from tools import answers, quiz
 from tools.lint import lint
 from tools.notebooks import check, generate
@@ -104,7 +106,8 @@ def test_the_solution_shares_the_setup_and_graded_cells_with_the_lab_and_nothing
         {text for cell in notebook.cells if cell.cell_type == "markdown" for text in cell.source.split("\n\n")}
         for notebook in (solution, starter)
     ]
-    assert paragraphs[0] & paragraphs[1] <= {"</details>"}
+    repeated = {text for text in paragraphs[0] & paragraphs[1] if not text.startswith("```")}  # a program's imports
+    assert repeated <= {"</details>"}
 
 
 def test_solution_cells_follow_the_answer_and_are_not_in_the_lab(course: Path) -> None:
@@ -163,16 +166,35 @@ def test_badge_and_setup_cell_follow_the_repository_address(course: Path) -> Non
     colab = "https://colab.research.google.com/github/someone/their-fork/blob/class"
     assert f"({colab}/labs/{NAME}.ipynb)" in starter.cells[0].source
     assert f"({colab}/solutions/{NAME}.ipynb)" in solution.cells[0].source
-    assert "%pip install --quiet --no-deps git+https://github.com/someone/their-fork" in tagged(starter, "setup").source
+    release = f"https://github.com/someone/their-fork/releases/download/v{__version__}"
+    wheel = f"{release}/course_utils-{__version__}-py3-none-any.whl"
+    assert f"%pip install --quiet --no-deps {wheel}" in tagged(starter, "setup").source
 
 
-def test_the_setup_cell_installs_nothing_outside_colab(course: Path) -> None:
+def test_the_setup_cell_installs_the_package_only_where_it_is_missing(
+    course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shell = InteractiveShell()
-    ran = []
+    ran: list[str] = []
     shell.register_magic_function(lambda line: ran.append(f"pip {line}"), "line", "pip")
     shell.register_magic_function(lambda line: ran.append(f"load_ext {line}"), "line", "load_ext")
-    assert shell.run_cell(tagged(notebooks(course)[1], "setup").source).success
+    setup = tagged(notebooks(course)[1], "setup").source
+    assert shell.run_cell(setup).success
     assert ran == ["load_ext course_utils"]
+    ran.clear()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert shell.run_cell(setup).success
+    assert [line.split()[0] for line in ran] == ["pip", "load_ext"]
+
+
+def test_a_lab_leads_to_the_next_one_also_in_colab(course: Path, root: Path) -> None:
+    shutil.copy(root / "solutions" / "02_batch_size.py", course / "solutions")
+    shutil.copytree(root / "tests" / "wrong_answers" / "02", course / "tests" / "wrong_answers" / "02")
+    summary = tagged(notebooks(course)[1], "summary").source
+    colab = "https://colab.research.google.com/github/someone/their-fork/blob/class/labs/02_batch_size.ipynb"
+    assert summary.endswith(f"Next: [Batch size](02_batch_size.ipynb), or [the same in Colab]({colab}).")
+    last = nbformat.read(course / "labs" / "02_batch_size.ipynb", as_version=4)
+    assert "Next:" not in tagged(last, "summary").source
 
 
 def test_an_edit_leaves_the_identifiers_of_other_cells_alone(course: Path) -> None:

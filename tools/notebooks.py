@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 import yaml
 
+from course_utils import __version__
 from tools import answers, quiz, wrong_answers
 from tools.source import Cell, Source, SourceError, paths, read
 
@@ -18,6 +19,10 @@ FOLDED = {"setup": "hide-input", "versions": "hide-cell"}
 
 _REPOSITORY = "https://github.com/example/out-of-memory"
 _COMMAND = "`make labs`"
+_IN_COLAB = (
+    "**In Colab:** a warning says that Google did not author this notebook. It does so for every notebook from GitHub; "
+    "choose *Run anyway*. Your answers are lost unless you choose *File > Save a copy in Drive*."
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,10 @@ class Repository:
         """Return the address that opens the notebook at ``path`` in Colab."""
         owner_and_name = self.url.removesuffix(".git").rstrip("/").removeprefix("https://github.com/")
         return f"https://colab.research.google.com/github/{owner_and_name}/blob/{self.branch}/{path}"
+
+    def wheel(self, version: str) -> str:
+        """Return the address of the released package; the publish workflow makes the release."""
+        return f"{self.url.removesuffix('.git')}/releases/download/v{version}/course_utils-{version}-py3-none-any.whl"
 
 
 def repository(root: Path) -> Repository:
@@ -74,8 +83,12 @@ def check(root: Path) -> list[str]:
     return reasons
 
 
-def build(source: Source, where: Repository, *, answered: bool) -> nbformat.NotebookNode:
+def build(
+    source: Source, where: Repository, *, answered: bool, following: Source | None = None
+) -> nbformat.NotebookNode:
     """Return one notebook of a lab: the solution if ``answered``, else the starter. Neither has outputs.
+
+    The starter's summary ends with a link to the lab that is ``following``.
 
     Raises:
         SourceError: an answer or a quiz of the lab is not in its form; the sentence names file and line.
@@ -92,6 +105,8 @@ def build(source: Source, where: Repository, *, answered: bool) -> nbformat.Note
     for cell in rest:
         try:
             text = _text(cell, answered)
+            if "summary" in cell.tags and following:
+                text += f"\n\n{_next(following, where)}"
         except ValueError as error:
             raise SourceError(f"{source.name}, the cell at line {cell.line}: {error}.") from error
         cells.append(_cell(cell.kind, text, cell.metadata, _identifier(cell.text, taken)))
@@ -109,9 +124,10 @@ def build(source: Source, where: Repository, *, answered: bool) -> nbformat.Note
 
 def _wanted(root: Path) -> dict[Path, str]:
     where, wanted = repository(root), {}
-    for source in map(read, paths(root)):
+    sources = [*map(read, paths(root))]
+    for source, following in zip(sources, [*sources[1:], None], strict=True):
         for folder in ("solutions", "labs"):
-            notebook = build(source, where, answered=folder == "solutions")
+            notebook = build(source, where, answered=folder == "solutions", following=following)
             wanted[root / folder / f"{source.path.stem}.ipynb"] = nbformat.writes(notebook) + "\n"
     return wanted
 
@@ -132,7 +148,13 @@ def _text(cell: Cell, answered: bool) -> str:
 def _lab_header(source: Source, where: Repository, path: str) -> str:
     title, _, rest = source.cells[0].text.partition("\n")
     time_and_needs = f"**Time:** about {source.spec.minutes} minutes. **Needs:** {source.spec.needs}"
-    return "\n\n".join([title, _badge(source, where, path), time_and_needs, rest.strip()])
+    return "\n\n".join([title, _badge(source, where, path), time_and_needs, _IN_COLAB, rest.strip()])
+
+
+def _next(source: Source, where: Repository) -> str:
+    # A relative link works on the site and in Jupyter, but not in Colab.
+    name = f"{source.path.stem}.ipynb"
+    return f"Next: [{source.spec.title}]({name}), or [the same in Colab]({where.colab(f'labs/{name}')})."
 
 
 def _solution_header(source: Source, where: Repository, path: str) -> str:
@@ -155,10 +177,11 @@ def _notice(source: Source) -> str:
 
 def _setup(where: Repository) -> str:
     return (
-        "# Colab has everything but the course's own package.\n"
-        "import sys\n\n"
-        'if "google.colab" in sys.modules:\n'
-        f"    %pip install --quiet --no-deps git+{where.url}\n\n"
+        "# Install the course's own package where it is missing, in a few seconds. Colab has everything else.\n"
+        "# The version is fixed, so that a copy of this notebook still works in a year.\n"
+        "from importlib.util import find_spec\n\n"
+        'if find_spec("course_utils") is None:\n'
+        f"    %pip install --quiet --no-deps {where.wheel(__version__)}\n\n"
         "%load_ext course_utils"
     )
 

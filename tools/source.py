@@ -11,7 +11,7 @@ import jupytext
 
 from course_utils import labs
 
-ROLES = ("predict", "crash", "explain", "claims", "graded", "summary", "quiz", "versions")
+ROLES = ("predict", "crash", "explain", "claims", "graded", "own", "summary", "quiz", "versions")
 """The tags that give a cell its place in a lab."""
 
 _MARKER = re.compile(r"^# *%%(%*)(\s|$)")
