@@ -397,17 +397,18 @@ def in_python(path):
     return tf.py_function(load_picture, [path], [tf.float32, tf.int64])
 
 dataset = tf.data.Dataset.list_files(names).map(in_python).batch(32).prefetch(tf.data.AUTOTUNE)
-history = model.fit(dataset, verbose=0)
 """
-copied = notebook.run(COPIED, after="basics", budget_mib=512)
-print(next(line for line in copied.message.splitlines() if "NameError" in line))
+for use in ("next(iter(dataset))", "model.fit(dataset, verbose=0)"):
+    copied = notebook.run(COPIED + use, after="basics", budget_mib=512)
+    [why] = [line for line in copied.message.splitlines() if "NameError" in line or "as_list" in line][:1]
+    print(f"{use}: {why}")
 
 # %% [markdown]
-# Nobody has made a `label`: the path goes in, and a name that does not exist comes out. Steps 2 and 3 repair it without
-# any `py_function`, because TensorFlow can do all of this by itself.
+# It has two mistakes. Nobody has made a `label`: the path goes in, and a name that does not exist is to come out. Steps
+# 2 and 3 repair that without any `py_function`, because TensorFlow can do all of this by itself.
 #
-# With the label passed along, the second mistake shows. TensorFlow cannot know the shape of what Python returns. The
-# shape is lost, and the model notices.
+# The other mistake stays when you pass the label along, as the next cell does. TensorFlow cannot know the shape of what
+# Python returns, and the model needs it.
 
 
 # %%
