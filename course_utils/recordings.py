@@ -33,7 +33,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from course_utils import postmortem, units
-from course_utils.postmortem import Limits, Measurement, Outcome, Stack, Testimony
+from course_utils.postmortem import End, Limits, Measurement, Outcome, Stack, Testimony
 from course_utils.sandbox import mailbox
 
 VERSION = 1
@@ -178,11 +178,11 @@ class Recorded:
     ending: Outcome | None
     """None where the recording was cut off."""
 
-    def outcome(self, **known: Any) -> Outcome:
+    def outcome(self, end: End | None = None, **known: Any) -> Outcome:
         """How it ended, as its writer found it; where that is missing, what the rest of the file shows.
 
         ``known`` are fields of a `Measurement` that the caller knows from elsewhere, such as
-        ``killed_by_kernel=True``. Without them, the recording does not tell why it stops.
+        ``killed_by_kernel=True``; ``end`` is how its code ended. Without any, the recording does not tell why it stops.
         """
         if self.ending:
             return self.ending
@@ -200,10 +200,10 @@ class Recorded:
         )
         stacks = (sighting.stack for sighting in reversed(self.sightings) if sighting.stack)
         line = next((frame.where for frame in next(stacks, ()) if frame.where), None)
-        said = Testimony(last_line=line, ledger=self.ledger.entries, facts=self.ledger.facts)
+        said = Testimony(end=end, last_line=line, ledger=self.ledger.entries, facts=self.ledger.facts)
         concluded = postmortem.conclude(replace(found, **known), said)
         stops = f"The recording stops after {units.seconds(found.seconds)}, at {units.mib(trace[-1][1])}."
-        return concluded if known else replace(concluded, message=stops)
+        return concluded if known or end else replace(concluded, message=stops)
 
 
 def read(path: Path) -> Recorded:

@@ -163,7 +163,7 @@ class CgroupMeter(Meter):
                     time.sleep(0.01)
 
 
-def _own_path(controller: str) -> str:
+def own_path(controller: str) -> str:
     """Return this process's group for a controller ("" for version 2), from ``/proc/self/cgroup``."""
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
@@ -182,7 +182,7 @@ class CgroupV1(CgroupMeter):
 
     @classmethod
     def parent(cls) -> Path:
-        return Path("/sys/fs/cgroup/memory") / _own_path("memory")
+        return Path("/sys/fs/cgroup/memory") / own_path("memory")
 
     def limit_swap(self, limit: int) -> None:
         with contextlib.suppress(OSError):  # without swap accounting the file is not there
@@ -190,7 +190,7 @@ class CgroupV1(CgroupMeter):
 
     def limit_tasks(self) -> Path:
         try:
-            folder = Path("/sys/fs/cgroup/pids") / _own_path("pids") / self.folder.name
+            folder = Path("/sys/fs/cgroup/pids") / own_path("pids") / self.folder.name
             folder.mkdir()
             (folder / "pids.max").write_text(str(TASK_LIMIT))
         except OSError:
@@ -217,7 +217,7 @@ class CgroupV2(CgroupMeter):
         root = Path("/sys/fs/cgroup")
         if not (root / "cgroup.controllers").exists():
             raise FileNotFoundError("control groups version 2 are not mounted at /sys/fs/cgroup")
-        own = root / _own_path("")
+        own = root / own_path("")
         # A group with processes in it cannot give its controllers to groups below, so runs go beside this process.
         for folder in (own, own.parent):
             if "memory" in (folder / "cgroup.subtree_control").read_text().split() and os.access(folder, os.W_OK):

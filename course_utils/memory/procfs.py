@@ -133,7 +133,7 @@ class ProcfsMeter(Meter):
             newest = file.read().split()[-1]
         if newest != self._newest:
             self._newest = newest
-            self._pids = members(self._root, self._reaper)
+            self._pids = self.members()
             self._too_many = self._too_many or len(self._pids) > PROCESS_LIMIT
         sizes = {pid: size for pid in self._pids if (size := anonymous_mib(pid))}
         total = sum(sizes.values())
@@ -141,6 +141,10 @@ class ProcfsMeter(Meter):
             self._now = max(0.0, total - twice - self._baseline)
             self._peak = max(self._peak, self._now)
         return Sample(self._now, self._now)
+
+    def members(self) -> list[int]:
+        """Return the processes whose memory counts."""
+        return members(self._root, self._reaper)
 
     def _counted_twice(self, sizes: dict[int, float], total: float) -> float | None:
         """Return how much of the sum over several processes is pages that they share, in MiB.

@@ -30,6 +30,7 @@ from course_utils.notebook.named import CELLS
 from course_utils.notebook.progress import Progress, short
 from course_utils.notebook.show import show
 from course_utils.sandbox.launch import ZygoteLost
+from course_utils.watch import notebook as watch
 
 
 class Interrupted(KeyboardInterrupt):
@@ -148,7 +149,7 @@ class CourseMagics(Magics):
 
     @line_magic("course")
     def course(self, line: str) -> None:
-        """`%course hint NN`, `%course progress`, `%course submit NN`, `%course fit FUNCTION --batch-size N`."""
+        """What a notebook of one's own and a lab ask for: hint, progress, submit, fit, watch."""
         match line.split():
             case ["progress"]:
                 progress = Progress()
@@ -159,8 +160,13 @@ class CourseMagics(Magics):
                 self._submit(find_lab(number))
             case ["fit", *_]:
                 self._fit(line.strip().removeprefix("fit"))
+            case ["watch"]:
+                print(watch.start(self.shell))
+            case ["watch", "off"]:
+                print(watch.stop())
             case _:
-                raise UsageError("Write %course hint 01, %course progress or %course submit 01, or %course fit.")
+                forms = "hint 01, progress, submit 01, fit FUNCTION --batch-size 32, watch, watch off"
+                raise UsageError(f"Write %course and one of: {forms}.")
 
     @magic_arguments()
     @argument("build_model", help="a function of this notebook, or FILE.py:FUNCTION")
@@ -253,4 +259,5 @@ def register(shell: Any) -> None:
     if before is not None:  # %reload_ext: the graded cells stay
         magics.session, magics.graded = before.session, before.graded
     shell.register_magics(magics)
+    watch.show_deaths()
     sandbox.start()

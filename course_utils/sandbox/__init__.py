@@ -21,8 +21,8 @@ and nothing that it says later is kept. With each order the owner hands over fiv
   - two pipes, the child's standard output and standard error;
   - a socket, the run's **channel**: messages as `framing` packs them;
   - two unnamed files of the owner's: the **dump**, where `faulthandler` prints the line that is running at a crash, or
-    when the owner asks for it with SIGUSR1, and the **state**, where a thread of the child writes down the line and the
-    **ledger** of what is alive, and Python's handler of SIGUSR2 the line.
+    when the owner asks for it by a signal, and the **state**, where a thread of the child writes down the line and the
+    **ledger** of what is alive, and Python's handler of another signal the line.
 The files are there because a run that is killed cannot say anything. The child's standard input is empty.
 
 Trust. The owner trusts a zygote until a stranger's code has run below it: under ``bwrap`` and ``user`` each zygote

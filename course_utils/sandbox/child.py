@@ -1,8 +1,8 @@
 """The child: it runs one piece of code, to its end or until it is killed. The owner trusts nothing here.
 
 A process that is killed cannot say anything, so the evidence for the post-mortem is written ahead of time:
-`faulthandler` prints the current Python line when the owner sends SIGUSR1, and `snapshot` writes down line and arrays
-many times a second.
+`faulthandler` prints the current Python line when the owner asks by a signal, and `snapshot` writes down line and
+arrays many times a second.
 """
 
 from __future__ import annotations
@@ -116,10 +116,10 @@ def prepare(order: Order, dump: int) -> None:
     os.nice(5)  # the watcher must be scheduled first, also when the code starts hundreds of processes
     os.chdir(order.directory)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until `snapshot` answers it
+    signal.signal(snapshot.ANSWERED, signal.SIG_IGN)  # until `snapshot` answers it
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
-    faulthandler.register(signal.SIGUSR1, file=dump, all_threads=False, chain=False)
+    faulthandler.register(snapshot.DUMPED, file=dump, all_threads=False, chain=False)
     faulthandler.enable(file=dump, all_threads=False)
     builtins.input = refuse_input
     warnings.formatwarning = warning_line

@@ -1,22 +1,22 @@
 """The owner's questions to a run: at which line is it? They are asked whenever its memory has changed.
 
-Two signals ask. SIGUSR2 goes to Python's own handler, which answers between two instructions, and writes the stack into
-the run's state file. Inside a long C call it does not answer. Then SIGUSR1 has `faulthandler` print the stack. That one
-may interrupt the interpreter anywhere: where Python 3.13 enters or leaves a function, it follows a frame that is none,
-and crashes. So it is sent only where the run has been seen to be inside a C call, or is about to be killed anyway.
+Two signals ask. `snapshot.ANSWERED` goes to Python's own handler, which answers between two instructions, and writes
+the stack into the run's state file. Inside a long C call it does not answer. Then `snapshot.DUMPED` has `faulthandler`
+print the stack. That one may interrupt the interpreter anywhere: where Python 3.13 enters or leaves a function, it
+follows a frame that is none, and crashes. So it is sent only where the run has been seen to be inside a C call, or is
+about to be killed anyway.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from pathlib import Path
 
 from course_utils.postmortem import Sighting, Stack
 from course_utils.sandbox.mailbox import Mailbox
-from course_utils.sandbox.snapshot import PADDED
+from course_utils.sandbox.snapshot import ANSWERED, DUMPED, PADDED
 
 PAUSE = 0.01
 LOOK_PAUSE = 0.1
@@ -35,6 +35,7 @@ class Inquiry:
     def __init__(self, pid: int, dump: int, state: int, mailbox: Mailbox, step_mib: float) -> None:
         self.pid, self.dump, self.state, self.mailbox = pid, dump, state, mailbox
         self.step_mib = max(LEAST_MIB, step_mib)
+        self.may_dump = True
         self.sightings: list[Sighting] = []
         self._asked: Sighting | None = None  # a question whose answer may not be there yet
         self._asked_at, self._looked_at, self._seen_mib = -1.0, -1.0, 0.0
@@ -65,16 +66,16 @@ class Inquiry:
         """Have the run write down its stack, also from within a long C call."""
         with contextlib.suppress(OSError):
             self._turn, ran = self._newest_turn(), processor_nanoseconds(self.pid)
-            os.kill(self.pid, signal.SIGUSR2)
+            os.kill(self.pid, ANSWERED)
             deadline = time.monotonic() + ANSWER_LIMIT
             while not self._answered() and time.monotonic() < deadline:
                 time.sleep(ANSWER_PAUSE)
             inside_call = sleeps(self.pid) or processor_nanoseconds(self.pid) - ran > RUNNING_LIMIT
-            if not self._answered() and (near_cap or inside_call):
+            if not self._answered() and self.may_dump and (near_cap or inside_call):
                 self._dumped_after = self._turn
                 if os.fstat(self.dump).st_size > LONGEST_DUMP:
                     os.ftruncate(self.dump, 0)
-                os.kill(self.pid, signal.SIGUSR1)
+                os.kill(self.pid, DUMPED)
 
     def close(self, seconds: float, mib: float) -> list[Sighting]:
         """Return all sightings; the last is the end, at the stack that the run was last seen with."""

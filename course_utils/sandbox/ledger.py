@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,7 +33,7 @@ Entry = dict[str, Any]
 class Ledger:
     """Takes one ledger after the other of a run. ``names`` are the files whose code is the learner's own."""
 
-    def __init__(self, names: set[str]) -> None:
+    def __init__(self, names: Collection[str]) -> None:
         self.names = names
         self.started_mib = resident_mib()
         self._weights, self._layers, self._stages = models.Weights(), training.Layers(), pipelines.Stages()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import sys
 import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -25,8 +26,8 @@ variables: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 optimizers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
-def note_all() -> None:
-    """From now on, note each Keras model, variable and optimizer that is made. For the child, before its code runs."""
+@functools.cache
+def _note_all() -> None:
     from keras.src.backend.common.variables import Variable
     from keras.src.models.model import Model
     from keras.src.optimizers.base_optimizer import BaseOptimizer
@@ -42,6 +43,13 @@ def note_all() -> None:
         return model
 
     Model.__new__ = staticmethod(made)
+
+
+def note_all() -> None:
+    """From now on, note each Keras model, variable and optimizer that is made; does nothing before Keras is loaded."""
+    keras = sys.modules.get("keras")
+    if keras is not None and not getattr(keras.__spec__, "_initializing", False):
+        _note_all()
 
 
 def _noting(begin: Callable, known: weakref.WeakValueDictionary[int, Any]) -> Callable:

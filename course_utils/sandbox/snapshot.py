@@ -1,7 +1,7 @@
 """Write down, many times a second, the learner's line and the ledger of what is alive.
 
 The owner reads it when the run is over. A run that is killed inside one long C call leaves the picture from before it.
-When memory has changed, the owner asks for the line with SIGUSR2, which Python answers between two instructions. The
+When memory has changed, the owner asks for the line with a signal, which Python answers between two instructions. The
 ledger is taken by a thread: every so often, and sooner where the run has grown. A thread that looked all the time would
 get in the way of the code's own threads, and move the peak.
 """
@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any
 
@@ -28,13 +29,19 @@ FIRST_INTERVAL = 0.005  # a run that dies at once leaves a picture too
 GLANCE = 0.01  # between two looks at the memory alone, which takes some 10 microseconds
 GROWN = 0.08  # of the cap: with so much more memory than ever before, the next ledger does not wait
 PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
+# Real-time signals, which nearly no program uses: SIGUSR1 and SIGUSR2 stay the code's own.
+ANSWERED, DUMPED = (getattr(signal, "SIGRTMIN", 34) + number for number in (8, 9))
+LONGEST_NAME = 80
 PADDED = 8192  # so that a short picture covers a long one
 OUTERMOST, INNERMOST = 20, 30  # frames of a stack that are written down
 PACKAGES = re.compile(r".*/(?:site-packages|dist-packages|python3\.\d+)/")
 
 
-def start(descriptor: int, names: set[str], cap_mib: float) -> None:
-    """Start the thread, from the main thread. ``names`` are the cells whose frames belong to the learner."""
+def start(descriptor: int, names: Collection[str], cap_mib: float, goes_on: Callable[[], bool] = lambda: True) -> None:
+    """Start the thread, from the main thread. ``names`` are the cells whose frames belong to the learner.
+
+    ``goes_on`` is asked before each turn: it may wait until there is something to see, and ends the thread by False.
+    """
     main_thread = threading.get_ident()
     picture: dict[str, Any] = {"turn": 0}
     models.note_all()
@@ -59,7 +66,8 @@ def start(descriptor: int, names: set[str], cap_mib: float) -> None:
     def keep_writing() -> None:
         started = time.monotonic()
         turn, cost, highest = 0, 0.0, private_mib()
-        while True:
+        while goes_on():
+            models.note_all()
             taken = time.monotonic()
             pause = FIRST_INTERVAL if taken - started <= INTERVAL else max(INTERVAL, SHARE * cost)
             while time.monotonic() - taken < pause and private_mib() < highest + GROWN * cap_mib:
@@ -71,8 +79,8 @@ def start(descriptor: int, names: set[str], cap_mib: float) -> None:
             write_ledger(turn, cost)
             cost = time.thread_time() - before
 
-    signal.signal(signal.SIGUSR2, lambda number, frame: write_down())
-    signal.siginterrupt(signal.SIGUSR2, False)  # a system call of a library goes on, as after SIGUSR1
+    signal.signal(ANSWERED, lambda number, frame: write_down())
+    signal.siginterrupt(ANSWERED, False)  # a system call of a library goes on, as after the other signal
     threading.Thread(target=keep_writing, daemon=True, name="snapshot").start()
 
 
@@ -83,7 +91,7 @@ def private_mib() -> float:
     return (resident - shared) * PAGE_MIB
 
 
-def take(frame: FrameType | None, names: set[str]) -> dict[str, Any]:
+def take(frame: FrameType | None, names: Collection[str]) -> dict[str, Any]:
     """Return the stack and the learner's line."""
     where, at = None, frame
     while at is not None and where is None:
@@ -93,12 +101,19 @@ def take(frame: FrameType | None, names: set[str]) -> dict[str, Any]:
     return {"where": where, "stack": stack_of(frame, names)}
 
 
-def stack_of(frame: FrameType | None, names: set[str]) -> list[list[Any]]:
-    """Return ``[file, line, function]`` of a frame and of those that called it, the innermost first."""
-    found = []
+def stack_of(frame: FrameType | None, names: Collection[str]) -> list[list[Any]]:
+    """Return ``[file, line, function]`` of a frame and of those that called it, the innermost first.
+
+    What called the learner's outermost function, such as a notebook's kernel, is left out.
+    """
+    found: list[list[Any]] = []
+    outermost = None
     while frame is not None:
         code = frame.f_code
-        if code.co_filename in names or "/sandbox/" not in code.co_filename:  # not this package's own
-            found.append([PACKAGES.sub("", code.co_filename)[-80:], frame.f_lineno or 1, code.co_name[:40]])
+        own = code.co_filename in names
+        if own or "/sandbox/" not in code.co_filename:  # not this package's own
+            found.append([PACKAGES.sub("", code.co_filename)[-LONGEST_NAME:], frame.f_lineno or 1, code.co_name[:40]])
+        outermost = len(found) if own else outermost
         frame = frame.f_back
+    found = found[:outermost]
     return found if len(found) <= OUTERMOST + INNERMOST else found[:INNERMOST] + found[-OUTERMOST:]
