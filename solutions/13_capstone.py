@@ -209,8 +209,8 @@ print("one batch:", pictures.shape)
 
 # %% [markdown]
 # The run died when it asked for **one** batch. That line is not the mistake. Two stages in the card's list of the
-# largest objects may grow to hold all scans as floats. Which of them has to be full before the pipeline can return its
-# first batch?
+# largest objects may grow to hold all scans as floats, and the card blames one of them. Why does that one have to be
+# full before the pipeline can return its first batch, and the other not?
 #
 # ### Fix 3: shuffle names
 #
@@ -317,10 +317,9 @@ model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(data.take(2), verbose=0)
 
 # %% [markdown]
-# The run dies in its first training step. The card names the scores of the attention, because they would need the most.
-# But the attention comes after the convolutions. Work out the size of the first convolution's output for one batch:
-# does the run get as far as the attention? (The lines under the card are TensorFlow's own log, and none of them is an
-# error.)
+# The run dies in its first training step. The scores of the attention would need the most memory of all, but the card
+# names the outputs of the layers. Work out the size of the first convolution's output for one batch: does the run get
+# as far as the attention? (The lines under the card are TensorFlow's own log, and none of them is an error.)
 #
 # ### Fix 6: a smaller batch
 #
@@ -347,9 +346,9 @@ model.compile("adam", "sparse_categorical_crossentropy")
 history = model.fit(data.take(2), verbose=0)
 
 # %% [markdown]
-# The run dies on the same line again, and the card names the scores of the attention again. They have shrunk to an
-# eighth, and so has the convolution's output, to 144 MiB. Is the card right this time? Compare both figures with the
-# budget.
+# The run dies on the same line again, but now the card names the scores of the attention. They have shrunk to an
+# eighth, and so has the convolution's output, to 144 MiB. So this time the run gets past the convolutions. Compare both
+# figures with the budget.
 #
 # ### Fix 7: fewer places to attend to
 #
@@ -377,9 +376,9 @@ print("responses:", answers.mean(axis=(0, 1, 2)).round(2)[:4])
 # %% [markdown]
 # It trains. The last lines of the notebook kill it: they look at the filters after the training is done.
 #
-# The card names two lines. The run died in `predict`, but most of its memory had come in `fit` and was still there, so
-# the card blames `fit` and advises a smaller batch. Both need memory, so multiply: how much would `predict` collect
-# from 16 batches? The largest objects show how far it got.
+# The card blames `predict`, although most of the memory came in `fit`. TensorFlow keeps the memory that a step gives
+# back and uses it again, so the answers of `predict` fill it without any growth to be seen. Multiply: how much would
+# `predict` collect from 16 batches? The largest objects show how far it got.
 #
 # ### Fix 8: reduce before you collect
 #

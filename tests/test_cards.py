@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from course_utils import cards, labs
 from course_utils.cards.graded import verdict_card
-from course_utils.cards.runs import THIS_CELL, outcome_card
+from course_utils.cards.runs import outcome_card
 from course_utils.grading.grade import post_mortem
 from course_utils.grading.record import Record, schema
 from course_utils.postmortem import End, Frame, Limits, Measurement, Outcome, Sighting, Testimony, Where, conclude
 from course_utils.postmortem.phases import PHASES, Phase
-from course_utils.postmortem.summary import STRETCHES, condense
+from course_utils.postmortem.summary import STRETCHES, THIS_CELL, condense
 
 HOSTILE = "<script>alert(1)</script>"
 LIMITS = Limits(budget_mib=400, cap_mib=400, time_limit=60, isolation="process", method="cgroup v2")

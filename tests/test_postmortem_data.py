@@ -195,6 +195,47 @@ def test_a_column_for_each_class() -> None:
     check(outcome, "one_hot_labels", 2, "`one_hot`")
 
 
+def test_a_row_and_a_column_of_numbers_make_a_table() -> None:
+    outcome = died(
+        """
+        prices = rng.random(6000)
+        guesses = rng.random((6000, 1))
+        time.sleep(0.3)
+        error = np.sqrt(np.mean((prices - guesses) ** 2))
+        """,
+        220,
+    )
+    check(outcome, "broadcast", 4, "`prices` has the shape (6000,)", "6,000 x 6,000 x 8 bytes = 275 MiB")
+
+
+def test_the_longest_text_decides_the_width_of_all() -> None:
+    outcome = died(
+        """
+        reviews = ["good film"] * 4000 + ["a script " * 800]
+        texts = np.array(reviews)
+        time.sleep(0.3)
+        shuffled = texts[rng.permutation(4001)]
+        """,
+        160,
+    )
+    check(outcome, "text_width", 2, "`texts` is a NumPy array of 4,001 texts", "7,200 characters of the longest")
+
+
+def test_whitening_makes_a_matrix_of_all_values_of_a_picture() -> None:
+    outcome = died(
+        """
+        pictures = rng.random((100, 40, 40, 3), dtype="float32")
+        generator = tf.keras.preprocessing.image.ImageDataGenerator(
+            rotation_range=10,
+            zca_whitening=True,
+        )
+        generator.fit(pictures)
+        """,
+        150,
+    )
+    check(outcome, "whitening", 4, "40 x 40 x 3 = 4,800 values")
+
+
 def test_one_long_text_makes_all_rows_long() -> None:
     outcome = died(
         """

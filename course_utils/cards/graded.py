@@ -7,12 +7,8 @@ from typing import Any
 
 from course_utils.cards import document as card
 from course_utils.cards.runs import RESULTS, explanation, one_run, places
-from course_utils.grading import record as graded
 from course_utils.grading.record import Record
 from course_utils.labs import LabSpec
-from course_utils.postmortem.growth import Growth
-from course_utils.postmortem.phases import Phase
-from course_utils.sandbox import Where
 from course_utils.units import mib, percent, seconds
 
 
@@ -35,22 +31,16 @@ def verdict_card(record: Record, lab: LabSpec, hints_shown: int = 0) -> card.Doc
     # The message ends with the cause, which has a place of its own on the card.
     message = record.message.removesuffix(f" Likely cause: {record.cause}") if record.cause else record.message
     head = card.Head(result.symbol, result.word, score, f"Lab {lab.number}, {lab.title}")
-    blocks: list[card.Block] = [head, card.Paragraph(message), *places(_line(record.where), _line(record.blame))]
-    blocks += explanation(record, [Growth(one.mib, _line(one.where), one.phase, "") for one in record.growth])
+    blocks: list[card.Block] = [head, card.Paragraph(message), *places(record.where, record.blame)]
+    blocks += explanation(record, record.growth)
     if facts or record.trace:
         run = card.Series("", record.trace, result.ending)
-        phases = [Phase(**phase.model_dump()) for phase in record.phases]
-        figure = one_run(run, lab.budget_mib, lab.cap_mib, phases=phases)
-        blocks.append(card.Columns(figure, facts))
+        blocks.append(card.Columns(one_run(run, lab.budget_mib, lab.cap_mib, phases=record.phases), facts))
     blocks.append(card.Paragraph(next_step(record, lab, hints_shown)))
     if record.peak_mib is not None:
         how = f"by {record.method}; isolation: {record.isolation}"
         blocks.append(card.Paragraph(foot=True, text=f"Counted above a baseline of {mib(record.baseline_mib)} {how}."))
     return card.Document(blocks, result.tone)
-
-
-def _line(line: graded.Where | None) -> Where | None:
-    return Where(**line.model_dump()) if line else None
 
 
 def next_step(record: Record, lab: LabSpec, hints_shown: int) -> str:

@@ -11,14 +11,11 @@ from course_utils import labs
 from course_utils.cards import curve, device
 from course_utils.cards import document as card
 from course_utils.grading.record import Record
-from course_utils.postmortem.growth import Growth
 from course_utils.postmortem.phases import Phase
-from course_utils.postmortem.summary import alive, condense
-from course_utils.sandbox import Outcome, Where
-from course_utils.units import NOT_KNOWN, mib, number, percent, seconds
+from course_utils.postmortem.summary import Grower, Line, alive, condense, growth_in_words, place
+from course_utils.sandbox import Outcome
+from course_utils.units import mib, number, seconds
 
-THIS_CELL = "this cell"
-SOURCE_LETTERS = 60
 SMALL_MIB = 5.0  # Keras, loaded by a cell that defines a model, takes 3.4
 
 
@@ -154,18 +151,20 @@ def one_run(
     return card.Figure([run], alt, budget_mib, cap_mib, predicted_mib, phases=phases)
 
 
-def places(where: Where | None, blame: Where | None, label: str = "") -> list[card.Block]:
+def places(where: Line | None, blame: Line | None, label: str = "") -> list[card.Block]:
     """The line that was executing, as the learner wrote it; where the line to blame is another one, both."""
-    lines: list[card.Block] = [
-        card.Code(line.source.strip(), _place(line, label) + _within(line)) for line in (where, blame) if line
-    ]
+    lines: list[card.Block] = []
+    for line in (where, blame):
+        function = getattr(line, "function", "")
+        inside = f" in {function}" if function and not function.startswith("<") else ""
+        lines += [card.Code(line.source.strip(), place(line, label) + inside)] if line else []
     if where and blame and blame != where:
-        both = f"It died at {_place(where, label)}; the memory came at {_place(blame, label)}."
+        both = f"It died at {place(where, label)}; the memory came at {place(blame, label)}."
         return [card.Paragraph(both), *lines]
     return lines[:1]
 
 
-def explanation(run: Outcome | Record, growers: Sequence[Growth], label: str = "") -> list[card.Block]:
+def explanation(run: Outcome | Record, growers: Sequence[Grower], label: str = "") -> list[card.Block]:
     """Who grew, why a run died, and what to do."""
     link = lab_link(run.cause_lab) if run.cause_lab else None
     facts = [
@@ -175,14 +174,7 @@ def explanation(run: Outcome | Record, growers: Sequence[Growth], label: str = "
     told: list[card.Block] = [fact for fact in facts if fact.text]
     if not growers or not run.peak_mib:
         return told
-    rows = []
-    shown_lines = {(line.cell, line.line) for line in (run.where, run.blame) if line}
-    for one in growers:
-        line = NOT_KNOWN if one.where is None else _place(one.where, label)
-        if one.where and (one.where.cell, one.where.line) not in shown_lines:
-            shown_lines.add((one.where.cell, one.where.line))
-            line += f": `{_beginning(one.where.source)}`"
-        rows.append((f"{mib(one.mib)}, {percent(one.mib / run.peak_mib, 0)}", line, one.phase))
+    rows = growth_in_words(growers, run.peak_mib, [run.where, run.blame], label)
     return [
         card.Table(("Memory", "Line", "Phase"), rows, caption="What was running while the memory grew", stacked=False),
         *told,
@@ -231,22 +223,6 @@ def lab_link(lab_number: str) -> tuple[str, str]:
         return name, f"{site.rstrip('/')}/labs/{lab.name}.html"
     notebooks = [Path(folder, f"{lab.name}.ipynb") for folder in (".", "../labs")]
     return name, next((path.as_posix() for path in notebooks if path.exists()), "")
-
-
-def _place(where: Where, label: str) -> str:
-    """Cell and line, without the cell where it is the one above the card."""
-    cell = "" if where.cell in ("", label, THIS_CELL) else f"{where.cell}, "
-    return f"{cell}line {where.line}"
-
-
-def _within(where: Where) -> str:
-    return f" in {where.function}" if where.function and not where.function.startswith("<") else ""
-
-
-def _beginning(source: str) -> str:
-    """The beginning of a line, as code within a text."""
-    source = source.strip().replace("`", "'")
-    return source if len(source) <= SOURCE_LETTERS else source[: SOURCE_LETTERS - 1] + "…"
 
 
 def _only_defines(outcome: Outcome, predicted_mib: float | None) -> bool:

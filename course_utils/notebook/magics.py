@@ -16,7 +16,7 @@ from course_utils import fit, labs, sandbox, units
 from course_utils.cards import device
 from course_utils.cards.graded import progress_card, verdict_card
 from course_utils.cards.predictions import prediction_card
-from course_utils.cards.runs import RESULTS, THIS_CELL, notice_card, outcome_card
+from course_utils.cards.runs import RESULTS, notice_card, outcome_card
 
 # Here and not where they are used: an interrupt during an import would leave NumPy half loaded, for good.
 from course_utils.grading.grade import CannotGrade, grade_answer
@@ -29,6 +29,7 @@ from course_utils.notebook.live import Live
 from course_utils.notebook.named import CELLS
 from course_utils.notebook.progress import Progress, short
 from course_utils.notebook.show import show
+from course_utils.postmortem.summary import THIS_CELL
 from course_utils.sandbox.launch import ZygoteLost
 from course_utils.watch import notebook as watch
 

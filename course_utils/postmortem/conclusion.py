@@ -14,7 +14,6 @@ from course_utils.postmortem.growth import by_line, charge
 from course_utils.postmortem.outcome import Outcome
 from course_utils.postmortem.rules import judge
 from course_utils.postmortem.rules.case import Case
-from course_utils.postmortem.rules.source import Program
 
 # What TensorFlow and Keras put around an error, which says nothing by itself.
 WRAPPING = re.compile(r"in user code:|Graph execution error:|Exception encountered when calling ")
@@ -36,53 +35,37 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
     ends = len(line)
     if status == "finished" and line:  # what was given back after the peak is of no interest
         ends = max(range(len(line)), key=lambda index: line[index][1].mib) + 1
-    charges = charge(line[:ends])
-    growth = by_line(charges)
-    finding: dict[str, Any] = {"growth": growth, "phases": phases.stretches(line), "ledger": testimony.ledger}
+    finding: dict[str, Any] = {"growth": by_line(charge(line[:ends])), "phases": phases.stretches(line)}
     if status != "finished":
         where = end.frames[-1] if end and end.frames else testimony.last_line
         text = end.text if end else testimony.stderr if not killed else ""
         shown = gpu.readable(end) if end and status == "out_of_gpu_memory" else end
         finding |= {"where": where, "blame": where, "traceback": _traceback(shown) if shown else ""}
-        if status == "out_of_memory":
-            finding["allocation"] = causes.allocation(text)
-            case = Case(
-                peak_mib=measurement.peak_mib,
-                where=where,
-                line=line,
-                charges=charges,
-                growth=growth,
-                allocation_mib=causes.allocation_mib(text),
-                text=text,
-                ledger=testimony.ledger,
-                told=testimony.facts,
-                program=Program(measurement.cells),
-            )
-            finding |= vars(judge(case))
-        elif status == "out_of_gpu_memory":
+        if status == "out_of_gpu_memory":
             finding |= gpu.explain(end) if end else gpu.outside_tensorflow()
-        elif status in ("raised", "died"):
+        elif status != "timed_out":
             finding["allocation"] = causes.allocation(text)
-            finding |= texts.explain(status, text, where.source if where else "")
+            if status == "out_of_memory":
+                finding |= vars(judge(Case(measurement, testimony, line, where, text)))
+            else:
+                finding |= texts.explain(status, text, where.source if where else "")
+    said = testimony.end
     return Outcome(
         **{limit.name: getattr(measurement.limits, limit.name) for limit in fields(Limits)},
+        **{name: getattr(testimony, name) for name in ("stdout", "stderr", "figures", "values", "ledger")},
+        **finding,
         status=status,
         message=message,
         peak_mib=round(measurement.peak_mib, 1),
         baseline_mib=round(measurement.baseline_mib, 1),
         seconds=round(measurement.seconds, 3),
         interval_ms=measurement.interval_ms,
-        stdout=testimony.stdout,
-        stderr=testimony.stderr,
         trace=[(round(seconds, 3), round(mib, 1)) for seconds, mib in measurement.trace],
-        figures=testimony.figures,
-        values=testimony.values,
-        signal=-left if status == "died" and testimony.end is None and left is not None and left < 0 else None,
+        signal=-left if status == "died" and said is None and left is not None and left < 0 else None,
         exit_code=exit_code,
-        gpu_peak_mib=testimony.end.gpu_peak_mib if testimony.end else None,
-        gpu_in_use_mib=testimony.end.gpu_in_use_mib if testimony.end else None,
+        gpu_peak_mib=said and said.gpu_peak_mib,
+        gpu_in_use_mib=said and said.gpu_in_use_mib,
         device=measurement.device,
-        **finding,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from course_utils import units
 from course_utils.postmortem import gpu, summary
 from course_utils.postmortem.evidence import Device, Limits, Where
 from course_utils.postmortem.growth import Growth
@@ -68,14 +67,8 @@ class Outcome(Limits):
             lines.append(f"On the GPU: {on_gpu}")
         if grown := self.growers:
             lines.append("What was running while the memory grew:")
-            told = {self.where, self.blame}
-            for one in grown:
-                place = units.NOT_KNOWN if one.where is None else str(one.where)
-                if one.where in told and one.where:
-                    place = f"{one.where.cell}, line {one.where.line}"
-                told.add(one.where)
-                share = units.percent(one.mib / self.peak_mib, 0)
-                lines.append(f"  {units.mib(one.mib)} ({share}), {one.phase}: {place}")
+            rows = summary.growth_in_words(grown, self.peak_mib, [self.where, self.blame])
+            lines += [f"  {memory}, {phase}: {line}" for memory, line, phase in rows]
         if self.cause:
             lines.append(f"Likely cause: {self.cause}")
         if self.remedy:

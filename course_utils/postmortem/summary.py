@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from course_utils.postmortem.growth import Growth
 from course_utils.postmortem.phases import Phase
-from course_utils.units import change, mib, seconds
+from course_utils.units import NOT_KNOWN, change, mib, percent, seconds
 
 GROWERS = 3
 SMALL = 0.02  # of the time and of the memory
 STRETCHES = 8
 ALIVE, SMALLEST_MIB = 5, 1.0
 WITHOUT_VARIABLE = ("weights", "optimizer", "accumulator", "figures")  # kinds whose name is not a variable's
+
+
+THIS_CELL = "this cell"
+SOURCE_LETTERS = 60
+
+
+class Line(Protocol):
+    """A `Where`, or the same out of a record."""
+
+    cell: str
+    line: int
+    source: str
+
+
+class Grower(Protocol):
+    """A `Growth`, or the same out of a record."""
+
+    mib: float
+    where: Line | None
+    phase: str
 
 
 class Stretch(Protocol):
@@ -28,6 +48,28 @@ class Stretch(Protocol):
 def growers(growth: Sequence[Growth], peak_mib: float) -> list[Growth]:
     """Return who grew the most: the first three of ``growth``, without those that are next to nothing of the peak."""
     return [one for one in growth[:GROWERS] if one.mib >= SMALL * peak_mib > 0]
+
+
+def growth_in_words(
+    grown: Sequence[Grower], peak_mib: float, told: Iterable[Line | None], label: str = ""
+) -> list[tuple[str, str, str]]:
+    """Return the memory with its share of the peak, the line, and the phase; a line is quoted once, if not ``told``."""
+    quoted = {(line.cell, line.line) for line in told if line}
+    rows = []
+    for one in grown:
+        words = NOT_KNOWN if one.where is None else place(one.where, label)
+        if one.where and (one.where.cell, one.where.line) not in quoted:
+            quoted.add((one.where.cell, one.where.line))
+            source = one.where.source.strip().replace("`", "'")
+            words += f": `{source if len(source) <= SOURCE_LETTERS else source[: SOURCE_LETTERS - 1] + '…'}`"
+        rows.append((f"{mib(one.mib)}, {percent(one.mib / peak_mib, 0)}", words, one.phase))
+    return rows
+
+
+def place(where: Line, label: str = "") -> str:
+    """Return cell and line, without the cell where it is the one above the card."""
+    cell = "" if where.cell in ("", label, THIS_CELL) else f"{where.cell}, "
+    return f"{cell}line {where.line}"
 
 
 def condense(phases: Sequence[Phase], most: int = STRETCHES) -> list[Phase]:

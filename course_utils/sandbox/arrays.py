@@ -88,6 +88,10 @@ class Load(NamedTuple):
     owners: set[int]
     count: int
 
+    @property
+    def largest(self) -> Piece:
+        return max(self.pieces, key=lambda piece: piece.size)
+
 
 def load_of(container: Any, claimed: set[int]) -> Load:
     """Weigh a list, tuple, dict or deque. What is ``claimed`` already, and what it holds twice, weighs nothing.
@@ -123,7 +127,7 @@ def _load(container: Any, claimed: set[int], owners: set[int], most: int, deepes
         if type(member) in CONTAINERS:
             if deepest > 1 and (inner := _load(member, claimed, owners, MOST_PARTS, deepest - 1)).pieces:
                 size += inner.size
-                pieces.append(max(inner.pieces, key=lambda piece: piece.size))
+                pieces.append(inner.largest)
         elif (piece := piece_of(member)) and piece.owner not in owners and piece.owner not in claimed:
             size += piece.size
             owners.add(piece.owner)
@@ -133,12 +137,11 @@ def _load(container: Any, claimed: set[int], owners: set[int], most: int, deepes
 
 def list_text(kind: str, load: Load) -> str:
     """Describe a container in a few words."""
-    heaviest = max(load.pieces, key=lambda piece: piece.size)
     if len({(piece.dtype, len(piece.shape)) for piece in load.pieces}) > 1:
-        return f"{kind} with {heaviest.text}"
+        return f"{kind} with {load.largest.text}"
     if len({piece.shape for piece in load.pieces}) > 1:
-        return f"{kind} of {load.count:,} arrays, the largest a {heaviest.text}"
-    return f"{kind} of {load.count:,} x {heaviest.text}"
+        return f"{kind} of {load.count:,} arrays, the largest a {load.largest.text}"
+    return f"{kind} of {load.count:,} x {load.largest.text}"
 
 
 def contents(array: Any) -> dict[str, Any]:
@@ -161,13 +164,10 @@ def contents(array: Any) -> dict[str, Any]:
     return found
 
 
-def table_size(value: Any) -> tuple[int, str, int, int] | None:
-    """Return bytes, description, rows and columns of a pandas table or column; None for anything else."""
+def table_size(value: Any) -> tuple[int, str] | None:
+    """Return bytes and description of a pandas table or column; None for anything else."""
     kind = type(value)
-    if kind.__module__ not in ("pandas.core.frame", "pandas.core.series", "pandas"):
+    if not kind.__module__.startswith("pandas") or kind.__name__ not in ("DataFrame", "Series"):
         return None
-    if kind.__name__ not in ("DataFrame", "Series"):
-        return None
-    blocks = value._mgr.blocks
-    rows, columns = value.shape[0], value.shape[1] if len(value.shape) > 1 else 1
-    return sum(block.values.nbytes for block in blocks), f"{kind.__name__} of {rows:,} x {columns:,}", rows, columns
+    shape = " x ".join(f"{length:,}" for length in value.shape)
+    return sum(block.values.nbytes for block in value._mgr.blocks), f"{kind.__name__} of {shape}"

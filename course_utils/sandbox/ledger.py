@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -20,7 +21,9 @@ from course_utils.sandbox.slots import LARGEST
 from course_utils.sandbox.variables import Variable
 
 SMALLEST_MIB = 1.0
-MOST_ENTRIES = 14
+MOST_ENTRIES, MOST_SMALL = 14, 4
+MARGIN = 64  # bytes that the record has around its parts
+PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / MIB
 MOST_KNOWN_LISTS = 500
 LONG_LIST = 8  # members: a longer list is the home of its arrays, a shorter one only repeats the names of some
 MOST_FIGURES = 3
@@ -35,7 +38,7 @@ class Ledger:
 
     def __init__(self, names: Collection[str]) -> None:
         self.names = names
-        self.started_mib = resident_mib()
+        self.started_mib = private_mib()
         self._weights, self._layers, self._stages = models.Weights(), training.Layers(), pipelines.Stages()
         self._lengths: dict[tuple[int, str], int] = {}
         self._called: dict[str, Any] = {}
@@ -47,55 +50,49 @@ class Ledger:
         """
         entries, facts = self._look(frames)
         # The learner's objects are let go by now. What follows may wait.
-        with contextlib.suppress(Exception):
-            facts["resident_mib"] = max(0.0, resident_mib() - self.started_mib)
-        with contextlib.suppress(Exception):
-            facts |= tensorflow_facts()
-        with contextlib.suppress(Exception):
-            if "multiprocessing.process" in sys.modules:
-                facts["processes"] = len(sys.modules["multiprocessing.process"]._children)
-        return fitting(entries, facts)
+        facts["resident_mib"] = max(0.0, private_mib() - self.started_mib)
+        for more in (tensorflow_facts, processes):
+            with contextlib.suppress(Exception):
+                facts |= more()
+        while entries and len(json.dumps([entries, facts])) > LARGEST - MARGIN:
+            entries.pop()
+        return {"entries": entries, "facts": facts}
 
     def _look(self, frames: list[FrameType]) -> tuple[list[Entry], dict[str, Any]]:
         """The part that holds objects of the learner while it works."""
         seen = variables.all_of(frames, self.names)
         entries: list[Entry] = []
-        facts: dict[str, Any] = {}
         with contextlib.suppress(Exception):
             entries += self._weights.entries()
         claimed = set(self._weights.owners)
         lengths = dict(self._lengths)  # also of lists that are out of sight now
         held = [one for one in seen if type(one.value) in arrays.CONTAINERS]
         loose = [one for one in seen if type(one.value) not in arrays.CONTAINERS]
+        here = next((at.f_code.co_name for at in variables.chain(frames[0]) if at.f_code.co_filename in self.names), "")
         entries += _each(held, lambda one: self._list(one, claimed, lengths) if len(one.value) > LONG_LIST else ())
-        entries += _each(loose, lambda one: _array(one, claimed))
+        entries += _each(loose, lambda one: _array(one, claimed, here.replace("<module>", "")))
         entries += _each(held, lambda one: self._list(one, claimed, lengths))
-        self._lengths = lengths
         entries += _each(loose, lambda one: self._other(one, claimed))
+        self._lengths = lengths
         own = [(one.name, one.value) for one in seen if not one.library]
         with contextlib.suppress(Exception):
-            if (weights := next((entry for entry in entries if entry["kind"] == "weights"), None)) is not None:
-                weights["holders"] = models.holders(own)
+            next(entry for entry in entries if entry["kind"] == "weights")["holders"] = models.holders(own)
+        facts: dict[str, Any] = {"training": {}}
         with contextlib.suppress(Exception):
-            names = {id(value): name for name, value in reversed(own)}
-            facts["training"], model = training.facts(frames[0], names)
+            facts["training"], model = training.facts(frames[0], {id(value): name for name, value in reversed(own)})
             if facts["training"].get("function") == "call" and not facts["training"]["inner"]:
+                tapes = [one for one in seen if type(one.value).__name__ == "GradientTape" and one.value._recording]
+                facts["training"]["tapes"] = [tape.name for tape in tapes[:MOST_TAPES]]
                 self._called = facts["training"]
             elif not facts["training"]:  # such as the gradients of that call
                 facts["training"] = self._called
             if model is None or not models.is_noted(model):
                 model = next(iter(reversed(models.alive(models.models))), None)
-            batch = facts["training"].get("batch_size")
-            if model is not None and batch:
-                facts["layers"] = self._layers.facts(model, batch)
-        with contextlib.suppress(Exception):
-            tapes = [one.name for one in seen if type(one.value).__name__ == "GradientTape" and one.value._recording]
-            if facts["training"].get("function") == "call" and tapes:
-                facts["training"]["tapes"] = tapes[:MOST_TAPES]
+            if model is not None and facts["training"].get("batch_size"):
+                facts["layers"] = self._layers.facts(model, facts["training"]["batch_size"])
         with contextlib.suppress(Exception):
             entries += _figures()
-        _look_inside(entries)
-        return entries, facts
+        return _look_inside(entries), facts
 
     def _other(self, variable: Variable, claimed: set[int]) -> Iterable[Entry]:
         name = type(variable.value).__name__
@@ -105,19 +102,15 @@ class Ledger:
             return self._pipeline(variable, claimed)
         return _function(variable, claimed) if name == "Function" else ()
 
-    def _pipeline(self, variable: Variable, claimed: set[int]) -> Iterator[Entry]:
+    def _pipeline(self, variable: Variable, claimed: set[int]) -> list[Entry]:
         value = variable.value
         if type(value).__name__ == "TFEpochIterator":  # whose pipeline Keras has made
             value = vars(value).get("_distributed_dataset")
-        place = {"kind": "pipeline", "name": variable.name, "scope": variable.scope, "library": variable.library}
-        for found in self._stages.entries(value, claimed):
-            yield {**place, **found}
+        return [_entry(variable, "pipeline", **found) for found in self._stages.entries(value, claimed)]
 
     def _list(self, variable: Variable, claimed: set[int], lengths: dict[tuple[int, str], int]) -> list[Entry]:
         key = (id(variable.value), variable.name)
-        if variable.library and not arrays.holds_arrays(variable.value):
-            return []
-        if id(variable.value) in claimed:
+        if id(variable.value) in claimed or (variable.library and not arrays.holds_arrays(variable.value)):
             return []
         load = arrays.load_of(variable.value, claimed)
         if not load.pieces or load.size < SMALLEST_MIB * MIB:
@@ -126,19 +119,9 @@ class Ledger:
         first = min(self._lengths.get(key, load.count), load.count)
         if len(lengths) < MOST_KNOWN_LISTS:
             lengths[key] = first
-        typical = max(load.pieces, key=lambda piece: piece.size)
-        return [
-            _entry(
-                variable,
-                "list",
-                arrays.list_text(type(variable.value).__name__, load),
-                load.size,
-                count=load.count,
-                dtype=typical.dtype,
-                shape=list(typical.shape),
-                grows=load.count > first,
-            )
-        ]
+        what = arrays.list_text(type(variable.value).__name__, load)
+        known = {"count": load.count, "grows": load.count > first, **_typed(load.largest)}
+        return [_entry(variable, "list", what, load.size / MIB, **known)]
 
 
 def _each(seen: list[Variable], weigh: Callable[[Variable], Iterable[Entry]]) -> list[Entry]:
@@ -151,99 +134,73 @@ def _each(seen: list[Variable], weigh: Callable[[Variable], Iterable[Entry]]) ->
     return found
 
 
-def _entry(variable: Variable, kind: str, what: str, size: float, **details: Any) -> Entry:
+def _entry(variable: Variable, kind: str, what: str, mib: float, **details: Any) -> Entry:
     place = {"kind": kind, "name": variable.name, "scope": variable.scope, "library": variable.library}
-    return {**place, "what": what, "mib": size / MIB, **details}
+    return {**place, "what": what, "mib": mib, **details}
 
 
-def _array(variable: Variable, claimed: set[int]) -> Iterator[Entry]:
+def _typed(piece: arrays.Piece) -> Entry:
+    return {"dtype": piece.dtype, "shape": list(piece.shape)}
+
+
+def _array(variable: Variable, claimed: set[int], here: str) -> Iterator[Entry]:
+    """An array; a small one only where it is an operand: in the function ``here`` that is running."""
     piece = arrays.piece_of(variable.value)
-    if piece is None or piece.size < SMALLEST_MIB * MIB or piece.owner in claimed:
+    if piece is None or piece.owner in claimed:
+        return
+    if piece.size < SMALLEST_MIB * MIB:
+        if not variable.library and variable.scope == here and piece.shape and piece.size >= arrays.NOTABLE:
+            yield _entry(variable, "operand", piece.text, piece.size / MIB, **_typed(piece))
         return
     claimed.add(piece.owner)
-    if not piece.shape:
-        yield _entry(variable, "object", piece.text, piece.size)
-        return
     kind = "array" if type(piece.whole).__module__.partition(".")[0] == "numpy" else "tensor"
-    details = {"dtype": piece.dtype, "shape": list(piece.shape)}
-    yield _entry(variable, kind, piece.text, piece.size, **details, whole=piece.whole)
+    known = {**_typed(piece), "whole": piece.whole} if piece.shape else {}
+    yield _entry(variable, kind if piece.shape else "object", piece.text, piece.size / MIB, **known)
 
 
 def _table(variable: Variable, claimed: set[int]) -> Iterator[Entry]:
-    found = arrays.table_size(variable.value) if "pandas" in sys.modules else None
+    found = arrays.table_size(variable.value)
     if found and id(variable.value) not in claimed:
         claimed.add(id(variable.value))
-        size, what, rows, columns = found
-        yield _entry(variable, "dataframe", what, size, rows=rows, columns=columns)
+        yield _entry(variable, "dataframe", found[1], found[0] / MIB)
 
 
 def _function(variable: Variable, claimed: set[int]) -> Iterator[Entry]:
-    kind = type(variable.value)
-    if not kind.__module__.endswith("polymorphic_function"):
+    if not type(variable.value).__module__.endswith("polymorphic_function"):
         return
     traces = variable.value.experimental_get_tracing_count()
     if traces > MOST_TRACES and id(variable.value) not in claimed:
         claimed.add(id(variable.value))
-        yield _entry(variable, "functions", f"tf.function traced {traces:,} times", 0, traces=traces)
+        yield _entry(variable, "functions", f"tf.function traced {traces:,} times", 0.0, traces=traces)
 
 
 def _figures() -> Iterator[Entry]:
-    if "matplotlib._pylab_helpers" not in sys.modules:
-        return
-    managers = list(sys.modules["matplotlib._pylab_helpers"].Gcf.figs.values())
+    pyplot = sys.modules.get("matplotlib._pylab_helpers")
+    managers = list(pyplot.Gcf.figs.values()) if pyplot else []
     if len(managers) > MOST_FIGURES:
-        size = 0.0
-        for manager in managers:
-            width, height = manager.canvas.figure.bbox.size
-            size += width * height * 4
-        place = {"kind": "figures", "name": "pyplot", "scope": "", "library": True}
-        yield {**place, "what": f"{len(managers)} open figures", "mib": size / MIB, "count": len(managers)}
+        size = sum(math.prod(manager.canvas.figure.bbox.size) * 4 for manager in managers)
+        known = Variable("pyplot", "", True, None)
+        yield _entry(known, "figures", f"{len(managers)} open figures", size / MIB, count=len(managers))
 
 
-def _look_inside(entries: list[Entry]) -> None:
-    """Sort the entries, keep the largest, and look into the arrays among them."""
+def _look_inside(entries: list[Entry]) -> list[Entry]:
+    """Return the largest entries, the largest first, with a look into the arrays among them."""
     entries.sort(key=lambda entry: -entry["mib"])
-    kept = [entry for entry in entries if entry["mib"] >= SMALLEST_MIB][:MOST_ENTRIES]
-    kept += [entry for entry in entries if _counts_without_size(entry)][: MOST_ENTRIES - len(kept)]
-    for entry in kept:
+    large = [entry for entry in entries if entry["mib"] >= SMALLEST_MIB]
+    small = [entry for entry in entries if entry["mib"] < SMALLEST_MIB and _counts_without_size(entry)][:MOST_SMALL]
+    found = [*large[: MOST_ENTRIES - len(small)], *small]
+    for entry in found:
         whole = entry.pop("whole", None)
         if entry["kind"] == "array":
             with contextlib.suppress(Exception):
                 entry |= arrays.contents(whole)
-    entries[:] = kept
+    return found
 
 
 def _counts_without_size(entry: Entry) -> bool:
     """Whether an entry says something though its size is small or not known."""
     unknown = entry["kind"] == "pipeline" and entry["op"] in ("cache", "shuffle", "prefetch") and entry["mib"] == 0
-    return entry["mib"] < SMALLEST_MIB and (unknown or entry["kind"] in ("functions", "figures"))
-
-
-def fitting(entries: list[Entry], facts: dict[str, Any]) -> dict[str, Any]:
-    """Round what is to be rounded, and leave out the smallest entries where all are too long to be written."""
-    record = {"entries": [rounded(entry) for entry in entries], "facts": rounded(facts)}
-    while record["entries"] and len(json.dumps(record)) > LARGEST:
-        record["entries"].pop()
-    return record
-
-
-def rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 4)
-    if isinstance(value, str):
-        return value[:200]
-    if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    return [rounded(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-def resident_mib() -> float:
-    """Return this process's own anonymous and shared memory."""
-    found = 0
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(("RssAnon:", "RssShmem:")):
-            found += int(line.split()[1])
-    return found / 1024
+    return unknown or entry["kind"] in ("operand", "functions", "figures")
 
 
 def tensorflow_facts() -> dict[str, float]:
@@ -252,3 +209,16 @@ def tensorflow_facts() -> dict[str, float]:
     if context is None or not context._initialized:
         return {}
     return {"tensorflow_mib": context.get_memory_info("CPU:0")["current"] / MIB}
+
+
+def processes() -> dict[str, int]:
+    """Return how many processes the code has started by `multiprocessing`."""
+    started = sys.modules.get("multiprocessing.process")
+    return {"processes": len(started._children) if started else 0}
+
+
+def private_mib() -> float:
+    """Return about how much memory this process has that no file stands behind."""
+    with open("/proc/self/statm") as file:
+        _, resident, shared, *_ = map(int, file.read().split())
+    return (resident - shared) * PAGE_MIB

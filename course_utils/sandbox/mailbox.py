@@ -30,14 +30,7 @@ DEEPEST_RECORD = 5
 LARGEST_NUMBER = 1e15
 KINDS = {
     "array", "tensor", "object", "list", "weights", "optimizer", "accumulator", "pipeline", "dataframe", "figures",
-    "functions",
-}  # fmt: skip
-# What an entry has besides, by its kind, and of which types.
-NUMBER, WHOLE, LOGICAL, TEXT, ROW = (int, float), (int,), (bool,), (str,), (list,)
-DETAILS = {
-    "dtype": TEXT, "shape": ROW, "zeros": NUMBER, "one_hot": LOGICAL, "count": WHOLE, "grows": LOGICAL, "models": WHOLE,
-    "parameters": WHOLE, "largest": ROW, "holders": ROW, "slots": WHOLE, "optimizers": WHOLE, "op": TEXT,
-    "element_mib": NUMBER, "full": LOGICAL, "rows": WHOLE, "columns": WHOLE, "traces": WHOLE,
+    "functions", "operand",
 }  # fmt: skip
 
 
@@ -194,9 +187,8 @@ def entry(value: Any) -> dict[str, Any] | None:
     kind = said.get("kind")
     if mib is None or not isinstance(kind, str) or kind not in KINDS:
         return None
-    known = {key: said[key] for key, kind in DETAILS.items() if key in said and type(said[key]) in kind}
     texts = {key: _text(said.get(key), 200) for key in ("name", "scope", "what")}
-    return {"kind": kind, **texts, "library": said.get("library") is True, "mib": mib, **known}
+    return said | texts | {"library": said.get("library") is True, "mib": mib}
 
 
 def plain(value: Any, deepest: int) -> Any:

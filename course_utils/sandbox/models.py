@@ -134,61 +134,41 @@ class Weights:
         return self._entries
 
     def _weigh(self) -> list[Entry]:
-        slots, accumulated, of_optimizers, names = 0, 0, set(), []
-        slot_count = weight_count = 0
+        moving: list[Any] = []
+        added: list[Any] = []
+        kinds, weight_count, of_optimizers = [], 0, set()
         for optimizer in alive(optimizers):
             held = vars(optimizer)
-            own = [variable for variable in list(held.get("_variables") or ()) if variable._shape]
-            of_optimizers |= {id(variable) for variable in held.get("_variables") or ()}
-            added = {id(variable) for variable in held.get("_accumulated_gradients") or () if variable is not None}
-            accumulated += sum(size_of(variable) for variable in own if id(variable) in added)
-            moving = [variable for variable in own if id(variable) not in added]
-            if moving:
-                slots += sum(map(size_of, moving))
-                slot_count += len(moving)
+            own = list(held.get("_variables") or ())
+            of_optimizers |= set(map(id, own))
+            gradients = set(map(id, held.get("_accumulated_gradients") or ()))
+            added += [variable for variable in own if id(variable) in gradients]
+            slots = [variable for variable in own if variable._shape and id(variable) not in gradients]
+            if slots:
+                moving += slots
                 weight_count += len(held.get("_trainable_variables") or ())
-                names.append(type(optimizer).__name__)
-        weights = []
-        self.owners = set()
-        for variable in alive(variables):
-            self.owners.add(id(getattr(variable, "_value", None)))
-            if id(variable) not in of_optimizers:
-                weights.append((size_of(variable), variable))
-        entries = []
-        if weights:
-            entries.append(_weights_entry(weights))
-        if slots:
-            kinds = list(dict.fromkeys(names))
-            each = round(slot_count / weight_count, 1) if weight_count else 0
-            what = f"{', '.join(kinds)}: {each:g} slots for each weight"
-            if len(names) > 1:
-                what = f"{len(names)} optimizers, {what}"
-            entries.append(_entry("optimizer", kinds[0], what, slots, slots=slot_count, optimizers=len(names)))
-        if accumulated:
-            what = "gradients that are added up over several steps"
-            entries.append(_entry("accumulator", names[0] if names else "", what, accumulated))
-        return entries
+                kinds.append(type(optimizer).__name__)
+        known = alive(variables)
+        self.owners = {id(getattr(variable, "_value", None)) for variable in known}
+        weights = sorted((one for one in known if id(one) not in of_optimizers), key=size_of, reverse=True)
+        apart = outermost(alive(models))
+        parameters = sum(math.prod(variable._shape or ()) for variable in weights)
+        name = str(apart[0].name) if len(apart) == 1 else f"{len(apart)} models"
+        what = f"{len(apart)} model{'s' if len(apart) != 1 else ''} alive, {parameters:,} parameters"
+        largest = [[one.path, list(one._shape or ()), size_of(one) / MIB] for one in weights[:LARGEST]]
+        several = f"{len(kinds)} optimizers, " if len(kinds) > 1 else ""
+        listed = ", ".join(dict.fromkeys(kinds))
+        each = f"{len(moving) / max(1, weight_count):.2g} slots for each weight"
+        return [
+            _entry("weights", name, what, weights, models=len(apart), largest=largest),
+            _entry("optimizer", "".join(kinds[:1]), f"{several}{listed}: {each}", moving),
+            _entry("accumulator", "".join(kinds[:1]), "gradients that are added up over several steps", added),
+        ]
 
 
-def _weights_entry(weights: list[tuple[int, Any]]) -> Entry:
-    found = outermost(alive(models))
-    parameters = sum(math.prod(variable._shape or ()) for _, variable in weights)
-    name = str(found[0].name) if len(found) == 1 else f"{len(found)} models"
-    what = f"{len(found)} model{'s' if len(found) != 1 else ''} alive, {parameters:,} parameters"
-    largest = sorted(weights, key=lambda one: -one[0])[:LARGEST]
-    return _entry(
-        "weights",
-        name,
-        what,
-        sum(size for size, _ in weights),
-        models=len(found),
-        parameters=parameters,
-        largest=[[variable.path, list(variable._shape or ()), round(size / MIB, 2)] for size, variable in largest],
-    )
-
-
-def _entry(kind: str, name: str, what: str, size: float, **details: Any) -> Entry:
-    return {"kind": kind, "name": name, "scope": "", "library": False, "what": what, "mib": size / MIB, **details}
+def _entry(kind: str, name: str, what: str, of: list[Any], **details: Any) -> Entry:
+    mib = sum(map(size_of, of)) / MIB
+    return {"kind": kind, "name": name, "scope": "", "library": False, "what": what, "mib": mib, **details}
 
 
 def size_of(variable: Any) -> int:

@@ -1,4 +1,4 @@
-"""Weigh the stages of a `tf.data` pipeline: what each can hold, from its own settings. No op runs.
+"""Weigh the stages of a `tf.data` pipeline: what each can hold, from its own settings. No element is computed.
 
 The names are those of TensorFlow 2.20.
 """
@@ -15,7 +15,6 @@ from course_utils.sandbox import arrays
 
 MODULE = "tensorflow.python.data.ops."
 MOST_STAGES = 60
-MOST_KNOWN = 200
 HOLDERS = {
     "CacheDataset": "cache", "_ShuffleDataset": "shuffle", "_BatchDataset": "batch", "_ParallelBatchDataset": "batch",
     "_PaddedBatchDataset": "padded_batch", "_PrefetchDataset": "prefetch", "_TensorDataset": "from_tensors",
@@ -45,7 +44,7 @@ class Stages:
     """Weighs the stages of pipelines, each once in a run: none ever changes."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[weakref.ref, Entry | None, set[int]]] = {}
+        self._known: weakref.WeakKeyDictionary[Any, tuple[Entry, set[int]]] = weakref.WeakKeyDictionary()
 
     def entries(self, pipeline: Any, claimed: set[int]) -> list[Entry]:
         """Return an entry for each stage that holds memory. ``claimed`` are the stages and tensors already weighed."""
@@ -54,53 +53,37 @@ class Stages:
             op = HOLDERS.get(type(stage).__name__)
             if not op or id(stage) in claimed:
                 continue
-            known = self._known.get(id(stage))
-            if known is None or known[0]() is not stage:
-                owners: set[int] = set()
-                if len(self._known) > MOST_KNOWN:
-                    self._known.clear()
-                known = self._known[id(stage)] = (weakref.ref(stage), _entry(stage, op, owners), owners)
-            _, entry, owners = known
-            claimed.add(id(stage))
-            if entry is not None and not owners & claimed:
-                found.append(dict(entry))
-            claimed |= owners
+            if stage not in self._known:
+                self._known[stage] = _entry(stage, op)
+            entry, owners = self._known[stage]
+            if entry and not owners & claimed:
+                found.append(entry)
+            claimed |= owners | {id(stage)}
         return found
 
 
-def _entry(stage: Any, op: str, owners: set[int]) -> Entry | None:
+def _entry(stage: Any, op: str) -> tuple[Entry, set[int]]:
+    """What a stage holds, {} for nothing, and the tensors in it."""
     if op in ("from_tensors", "from_tensor_slices"):
         load = arrays.load_of(list(stage._tensors), set())
         if not load.pieces:
-            return None
-        owners |= load.owners
-        largest = max(load.pieces, key=lambda piece: piece.size)
-        count = largest.shape[0]
-        what = f"{op}() of {largest.text}"
-        mib = load.size / MIB
-        return {"op": op, "count": count, "element_mib": mib / max(1, count), "what": what, "mib": mib, "full": True}
+            return {}, set()
+        count, mib = load.largest.shape[0], load.size / MIB
+        what = f"{op}() of {load.largest.text}"
+        return {"op": op, "count": count, "element_mib": mib / max(1, count), "what": what, "mib": mib}, load.owners
     before = stage._input_dataset
     if op == "cache" and number(stage._filename) not in (b"", ""):  # which keeps it in a file
-        return None
-    size, text = element(before)
-    most = cardinality(before)
-    if op == "cache":
-        count = most
-    else:
-        count = number(stage._batch_size if "batch" in op else stage._buffer_size)
-        if not isinstance(count, int):
-            return None
-        count = 1 if count < 0 else count  # prefetch(AUTOTUNE): it begins with one
-        count = min(count, most) if most is not None and "batch" not in op else count
+        return {}, set()
+    (size, text), count = element(before), cardinality(before)
+    if "batch" in op:
+        count = number(stage._batch_size)
+    elif op != "cache":
+        most = max(1, number(stage._buffer_size))  # prefetch(AUTOTUNE), which is -1, begins with one
+        count = most if count is None else min(count, most)
     of = f"{count:,} elements" if count is not None else "elements"
-    return {
-        "op": op,
-        "count": count,
-        "element_mib": None if size is None else size / MIB,
-        "what": f"{op}() of {of}, each {text}",
-        "mib": 0.0 if size is None or count is None else size * count / MIB,
-        "full": False,
-    }
+    mib = None if size is None or count is None else size * count / MIB
+    sizes = {"count": count, "element_mib": None if size is None else size / MIB, "mib": mib or 0.0, "full": False}
+    return {"op": op, "what": f"{op}() of {of}, each {text}", **sizes}, set()
 
 
 def batch_size(pipeline: Any) -> int | None:
@@ -115,68 +98,23 @@ def batch_size(pipeline: Any) -> int | None:
 
 def element(pipeline: Any) -> tuple[int | None, str]:
     """Return the bytes of an element, None where its shape is not known, and a description of its largest part."""
-    specs = list(_specs(pipeline.element_spec))
-    if any(shape[:1] == (None,) for shape, _, _ in specs) and (
-        batch := batch_size(pipeline)
-    ):  # the last may be smaller
-        specs = [((batch, *shape[1:]) if shape[:1] == (None,) else shape, size, name) for shape, size, name in specs]
-    sizes = [None if None in shape else math.prod(shape) * size for shape, size, _ in specs]
-    if not specs:
-        return None, "of a kind that is not known"
-    largest = max(range(len(specs)), key=lambda index: math.inf if sizes[index] is None else sizes[index])
-    shape, _, name = specs[largest]
-    total = None if None in sizes else sum(sizes)
-    return total, f"{name} {shape}"
+    from tensorflow.python.util import nest
 
-
-def _specs(spec: Any) -> Iterator[tuple[tuple[int | None, ...], int, str]]:
-    if isinstance(spec, tuple | list):
-        for part in spec:
-            yield from _specs(part)
-    elif isinstance(spec, dict):
-        yield from _specs(list(spec.values()))
-    elif hasattr(spec, "shape") and hasattr(spec, "dtype"):
+    found, batch = [], batch_size(pipeline)
+    for spec in nest.flatten(pipeline.element_spec):
         shape = (None,) if spec.shape.rank is None else tuple(spec.shape.as_list())
-        yield shape, spec.dtype.size or 1, spec.dtype.name
+        if batch and shape[:1] == (None,):  # the last may be smaller
+            shape = (batch, *shape[1:])
+        size = None if None in shape else math.prod(shape) * (spec.dtype.size or 1)
+        found.append((math.inf if size is None else size, f"{spec.dtype.name} {shape}"))
+    total = sum(size for size, _ in found)
+    return None if total == math.inf else total, max(found)[1]
 
 
 def cardinality(pipeline: Any) -> int | None:
     """Return how many elements a pipeline has, None where only running it would tell, or it never ends."""
-    kind = type(pipeline).__name__
-    held = vars(pipeline)
-    if kind == "_TensorSliceDataset":
-        return int(pipeline._tensors[0].shape[0])
-    if kind == "_TensorDataset":
-        return 1
-    if kind == "_RangeDataset":
-        limits = [number(held[name]) for name in ("_start", "_stop", "_step")]
-        return len(range(*limits)) if all(isinstance(limit, int) for limit in limits) else None
-    inputs = pipeline._inputs()
-    if kind == "_ZipDataset":
-        counts = [count for count in map(cardinality, inputs) if count is not None]
-        return min(counts) if counts else None
-    if len(inputs) != 1 or kind in ("_FlatMapDataset", "_InterleaveDataset", "_ParallelInterleaveDataset"):
-        return None
-    before = cardinality(inputs[0])
-    if before is None:
-        return number(held["_count"]) if kind == "_TakeDataset" else None
-    if kind in ("_FilterDataset", "_UnbatchDataset", "_WindowDataset", "_TakeWhileDataset", "_RebatchDataset"):
-        return None
-    if "BatchDataset" in kind:
-        size = number(held["_batch_size"])
-        return (
-            before // size
-            if held.get("_drop_remainder") is not None and number(held["_drop_remainder"])
-            else -(-before // size)
-        )
-    if kind in ("_TakeDataset", "_SkipDataset", "_RepeatDataset"):
-        count = number(held["_count"])
-        if kind == "_RepeatDataset":
-            return before * count if count >= 0 else None
-        if kind == "_TakeDataset":
-            return min(before, count) if count >= 0 else before
-        return max(0, before - count) if count >= 0 else 0
-    return before
+    count = number(pipeline.cardinality())
+    return count if count >= 0 else None
 
 
 def number(tensor: Any) -> Any:

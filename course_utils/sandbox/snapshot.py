@@ -21,14 +21,13 @@ from types import FrameType
 from typing import Any
 
 from course_utils.sandbox import models, slots
-from course_utils.sandbox.ledger import Ledger
+from course_utils.sandbox.ledger import Ledger, private_mib
 
 INTERVAL = 0.05
 SHARE = 60  # a snapshot is taken after so many times the processor time of the one before: it costs 1.7 % at most
 FIRST_INTERVAL = 0.005  # a run that dies at once leaves a picture too
 GLANCE = 0.01  # between two looks at the memory alone, which takes some 10 microseconds
 GROWN = 0.08  # of the cap: with so much more memory than ever before, the next ledger does not wait
-PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 # Real-time signals, which nearly no program uses: SIGUSR1 and SIGUSR2 stay the code's own.
 ANSWERED, DUMPED = (getattr(signal, "SIGRTMIN", 34) + number for number in (8, 9))
 LONGEST_NAME = 80
@@ -64,6 +63,8 @@ def start(descriptor: int, names: Collection[str], cap_mib: float, goes_on: Call
             os.pwrite(descriptor, packed, start)
 
     def keep_writing() -> None:
+        # Of a process whose main thread has a signal waiting, any other may be picked to print its stack.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {DUMPED})
         started = time.monotonic()
         turn, cost, highest = 0, 0.0, private_mib()
         while goes_on():
@@ -82,13 +83,6 @@ def start(descriptor: int, names: Collection[str], cap_mib: float, goes_on: Call
     signal.signal(ANSWERED, lambda number, frame: write_down())
     signal.siginterrupt(ANSWERED, False)  # a system call of a library goes on, as after the other signal
     threading.Thread(target=keep_writing, daemon=True, name="snapshot").start()
-
-
-def private_mib() -> float:
-    """Return about how much memory this process has that no file stands behind."""
-    with open("/proc/self/statm") as file:
-        _, resident, shared, *_ = map(int, file.read().split())
-    return (resident - shared) * PAGE_MIB
 
 
 def take(frame: FrameType | None, names: Collection[str]) -> dict[str, Any]:

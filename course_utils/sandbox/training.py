@@ -34,35 +34,28 @@ def facts(frame: FrameType | None, names: dict[int, str]) -> tuple[Facts, Any]:
     """
     stack = list(variables.chain(frame))
     trainers = [at for at in stack if at.f_code.co_name in FUNCTIONS and at.f_code.co_filename.endswith(TRAINER)]
-    if called := _called(stack, names):
-        called[0]["inner"] = bool(trainers)
-        return called
+    batch, model = _called(stack)
+    if batch is None and not trainers:
+        batch = _passed(stack)
+    if batch is not None:
+        arguments = [_argument(batch, names)]
+        size = int(batch.shape[0])
+        found = {"function": "call", "inner": bool(trainers), "batch_size": size, "arguments": arguments}
+        return found, model
     if not trainers:
-        return _function(stack, names), None
-    frame = trainers[0]
-    held = variables.of(frame)
+        return {}, None
+    held, outer = variables.of(trainers[0]), variables.of(trainers[-1])
     iterator = held.get("epoch_iterator") or held.get("self").__dict__.get("_eval_epoch_iterator")
-    given = held.get("validation_data")
-    found: Facts = {
-        "function": frame.f_code.co_name,
+    found = {
+        "function": trainers[0].f_code.co_name,
         "inner": len(trainers) > 1,
         "batch_size": _batch_size(held, iterator),
         "arguments": _arguments(held, names),
+        "epoch": outer.get("epoch"),
+        "step": held.get("end_step", held.get("begin_step")),
+        "steps": vars(iterator).get("_num_batches") if iterator is not None else None,
+        "queue": _queue(iterator),
     }
-    if given is not None and not found["inner"]:
-        found["validation"] = True
-    outer = variables.of(trainers[-1]) if len(trainers) > 1 else held
-    epoch = outer.get("epoch")
-    if type(epoch) is int:
-        found["epoch"] = epoch
-    step = held.get("end_step", held.get("begin_step"))
-    if type(step) is int:
-        found["step"] = step
-    steps = vars(iterator).get("_num_batches") if iterator is not None else None
-    if type(steps) is int:
-        found["steps"] = steps
-    if queue := _queue(iterator):
-        found["queue"] = queue
     return found, held.get("self")
 
 
@@ -77,41 +70,36 @@ def _queue(iterator: Any) -> Facts:
     return {}
 
 
-def _called(stack: Sequence[FrameType], names: dict[int, str]) -> tuple[Facts, Any] | None:
-    """A layer or model that the learner's own code calls with values, which Keras takes as one batch."""
-    found = None
+def _called(stack: Sequence[FrameType]) -> tuple[Any, Any]:
+    """What the learner's own code calls a layer or model with, which Keras takes as one batch, and that model."""
+    outermost = None
     for frame in stack:
-        code = frame.f_code
-        if code.co_filename.endswith(TRAINER) and (code.co_name in FUNCTIONS or code.co_name.endswith("_step")):
+        name, file = frame.f_code.co_name, frame.f_code.co_filename
+        if file.endswith(TRAINER) and (name in FUNCTIONS or name.endswith("_step")):
             break
-        if code.co_name == "__call__" and code.co_filename.endswith(LAYER):
-            found = frame
-    if found is None:
-        return None
-    held = variables.of(found)
-    given = held.get("original_args", held.get("args"))
-    piece = arrays.piece_of(given[0]) if type(given) is tuple and given else None
-    if piece is None or not piece.shape:  # symbolic: the model is being built, or traced
-        return None
-    argument = _argument("x", given[0], names)
-    return {"function": "call", "batch_size": int(given[0].shape[0]), "arguments": [argument]}, held.get("self")
+        if name == "__call__" and file.endswith(LAYER):
+            outermost = frame
+    held = variables.of(outermost) if outermost else {}
+    batch = _batch_in(held.get("original_args", held.get("args")), 1)
+    return batch, None if batch is None else held.get("self")
 
 
-def _function(stack: Sequence[FrameType], names: dict[int, str]) -> Facts:
-    """A `tf.function` that the learner's own code calls with a batch."""
-    for frame in stack:
-        if frame.f_code.co_name == "_call" and frame.f_code.co_filename.endswith(FUNCTION):
-            given = variables.of(frame).get("args")
-            for value in given if type(given) is tuple else ():
-                piece = arrays.piece_of(value)
-                if piece and piece.shape and len(value.shape) > 1:
-                    return {
-                        "function": "call",
-                        "inner": False,
-                        "batch_size": int(value.shape[0]),
-                        "arguments": [_argument("x", value, names)],
-                    }
-    return {}
+def _passed(stack: Sequence[FrameType]) -> Any:
+    """The batch with which the learner's own code calls a `tf.function`."""
+    functions = [at for at in stack if at.f_code.co_name == "_call" and at.f_code.co_filename.endswith(FUNCTION)]
+    batches = (_batch_in(variables.of(at).get("args"), 2) for at in functions)
+    return next((batch for batch in batches if batch is not None), None)
+
+
+def _batch_in(given: Any, rank: int) -> Any:
+    """The first of these arguments with values; one that is symbolic is there while a model is built or traced."""
+    for value in given if type(given) is tuple else ():
+        piece = arrays.piece_of(value)
+        if piece and len(piece.shape) > 0 and len(value.shape) >= rank:
+            return value
+        if rank == 1:  # a layer's input is its first argument
+            break
+    return None
 
 
 def _batch_size(held: dict[str, Any], iterator: Any) -> int | None:
@@ -136,28 +124,19 @@ def _batch_size(held: dict[str, Any], iterator: Any) -> int | None:
 
 
 def _arguments(held: dict[str, Any], names: dict[int, str]) -> list[Facts]:
-    found = []
-    for name in ARGUMENTS:
-        value = held.get(name)
-        parts = list(value) if type(value) in (list, tuple) else [value]
-        for index, part in enumerate(parts):
-            label = name if len(parts) == 1 else f"{name}[{index}]"
-            if entry := _argument(label, part, names):
-                found.append(entry)
-    return found[:MOST_ARGUMENTS]
+    given = [held.get(name) for name in ARGUMENTS]
+    parts = [part for one in given for part in (one if type(one) in (list, tuple) else [one])]
+    return [found for part in parts if (found := _argument(part, names))][:MOST_ARGUMENTS]
 
 
-def _argument(label: str, value: Any, names: dict[int, str]) -> Facts:
+def _argument(value: Any, names: dict[int, str]) -> Facts:
+    """The learner's name of an array, its size and its shape."""
     piece = arrays.piece_of(value)
-    if piece and piece.shape:
-        own = names.get(id(value)) or names.get(piece.owner, "")
-        size, shape = math.prod(value.shape) * piece.size / max(1, math.prod(piece.shape)), list(value.shape)
-        text = f"{piece.dtype} array {tuple(shape)}"
-        return {"name": label, "variable": own, "what": text, "mib": size / MIB, "dtype": piece.dtype, "shape": shape}
-    if "dataset" in type(value).__name__.lower() or "generator" in type(value).__name__.lower():
-        what = type(value).__name__
-        return {"name": label, "variable": names.get(id(value), ""), "what": what, "mib": 0.0}
-    return {}
+    if piece is None or not piece.shape:
+        return {}
+    size = math.prod(value.shape) * piece.size / max(1, math.prod(piece.shape))  # a part of the array that it keeps
+    own = names.get(id(value)) or names.get(piece.owner, "")
+    return {"variable": own, "mib": size / MIB, "shape": list(value.shape)}
 
 
 class Layers:
@@ -180,29 +159,27 @@ class Layers:
 
     @staticmethod
     def _add_up(model: Any, batch: int) -> Facts:
-        largest: list[list[Any]] = []
+        outputs: list[list[Any]] = []
         attention: list[list[Any]] = []
         for layer in _parts(model):
-            size, shape = 0.0, None
             each = models.bytes_each(layer.compute_dtype) if isinstance(layer.compute_dtype, str) else 4
             for node in list(vars(layer).get("_inbound_nodes") or ())[-1:]:
-                for tensor in node.output_tensors:
-                    filled = _filled(tensor.shape, batch)
-                    if filled is not None:
-                        size += math.prod(filled) * each
-                        shape = filled
                 if type(layer).__name__ in ("MultiHeadAttention", "GroupedQueryAttention"):
-                    attention += _scores(layer, node, batch, each)
-            if shape is not None:
-                largest.append([layer.name, type(layer).__name__, shape, size / MIB])
-        if not largest:
+                    before = sum(size for *_, size in outputs)
+                    attention += [[*found, before] for found in _scores(layer, node, batch, each)]
+                filled = [shape for tensor in node.output_tensors if (shape := _filled(tensor.shape, batch))]
+                if filled:
+                    size = sum(map(math.prod, filled)) * each / MIB
+                    outputs.append([layer.name, type(layer).__name__, filled[-1], size])
+        if not outputs:
             return {}
-        largest.sort(key=lambda one: -one[3])
-        found: Facts = {"model": model.name, "batch": batch, "mib": sum(one[3] for one in largest)}
-        found["largest"] = largest[:LARGEST]
-        if attention:
-            found["attention"] = sorted(attention, key=lambda one: -one[4])[:LARGEST]
-        return found
+        return {
+            "model": model.name,
+            "batch": batch,
+            "mib": sum(size for *_, size in outputs),
+            "largest": sorted(outputs, key=lambda one: -one[3])[:LARGEST],
+            "attention": sorted(attention, key=lambda one: -one[4])[:LARGEST],
+        }
 
 
 def _parts(model: Any) -> list[Any]:
@@ -225,12 +202,10 @@ def _filled(shape: Sequence[int | None], batch: int) -> list[int] | None:
 
 
 def _scores(layer: Any, node: Any, batch: int, each: int) -> list[list[Any]]:
+    """Name, heads, queries, keys and memory of what an attention layer compares."""
     shapes = [_filled(tensor.shape, batch) for tensor in node.input_tensors]
     if not shapes or shapes[0] is None:
         return []
-    query = shapes[0]
-    key = shapes[-1] or query
+    queries, keys = (math.prod(shape[1:-1]) for shape in (shapes[0], shapes[-1] or shapes[0]))
     heads = int(getattr(layer, "num_heads", 0) or getattr(layer, "num_query_heads", 0))
-    lengths = query[1:-1], key[1:-1]
-    length_q, length_k = math.prod(lengths[0]), math.prod(lengths[1])
-    return [[layer.name, heads, length_q, length_k, batch * heads * length_q * length_k * each / MIB]]
+    return [[layer.name, heads, queries, keys, batch * heads * queries * keys * each / MIB]]

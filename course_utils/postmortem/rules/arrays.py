@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from course_utils.postmortem.evidence import Where
 from course_utils.postmortem.rules.case import OWN, Case, Finding, Unfinished, say, together
-from course_utils.postmortem.rules.lists import MOSTLY_ZERO, collected, joined, padded, windows
+from course_utils.postmortem.rules.lists import MOSTLY_ZERO, joined, padded
 from course_utils.postmortem.rules.said import Entry
 
 ENCODERS = {"to_categorical", "one_hot", "get_dummies", "toarray", "todense", "eye", "multi_hot"}
@@ -179,10 +179,9 @@ def _finished_copies(case: Case) -> Finding | None:
 
 
 def whole_data(case: Case) -> Finding | None:
-    """Where nothing more special is wrong: the data are in memory as a whole."""
+    """The data are in memory as a whole, which is told where nothing more special is wrong."""
     own = case.came(*OWN).mib
-    special = [rule(case) for rule in SPECIAL]
-    if own < 0.5 * case.peak_mib or any(one and one.mib >= 0.5 * case.peak_mib for one in special):
+    if own < 0.5 * case.peak_mib:
         return None
     made = case.unfinished
     if made and feeds(made) and (case.program.loop(made.where) or "__next__" not in made.functions):
@@ -200,5 +199,4 @@ def whole_data(case: Case) -> Finding | None:
     return Finding("whole_data", min(size, own), words, _blame(case, found))
 
 
-SPECIAL = (mostly_zeros, padding, float64, broadcast, width, copies, joined, windows, collected)
 RULES = (mostly_zeros, padding, float64, broadcast, width, copies, whole_data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, NamedTuple
 
@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader
 
 from course_utils import units
 from course_utils.postmortem import phases
-from course_utils.postmortem.evidence import Sighting, Stack, Where, called, innermost
-from course_utils.postmortem.growth import Charge, Growth
+from course_utils.postmortem.evidence import Measurement, Sighting, Stack, Testimony, Where, called, innermost
+from course_utils.postmortem.growth import Charge, Growth, by_line, charge
 from course_utils.postmortem.rules.said import Entry, Facts, Layers, Training
 from course_utils.postmortem.rules.source import Program, Statement
 
@@ -57,29 +57,37 @@ class Unfinished:
     files: Collection[str]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Case:
     """A death by memory: what was measured from outside first, then what the run said itself."""
 
-    peak_mib: float
-    """What is to be explained."""
+    measurement: Measurement
+    testimony: Testimony
+    line: Sequence[tuple[str, Sighting]]
+    """The phase of each sighting, in the order of time."""
     where: Where | None
     """The line that was running at the end."""
-    line: Sequence[tuple[str, Sighting]] = ()
-    """The phase of each sighting, in the order of time."""
-    charges: Sequence[Charge] = ()
-    growth: Sequence[Growth] = ()
-    """Who grew, the largest first."""
-    allocation_mib: float = 0.0
-    """What was asked for and refused; 0 where nothing was."""
-    text: str = ""
+    text: str
     """The text of the exception, or what a library said before the end."""
-    ledger: Sequence[dict[str, Any]] = ()
-    """What was alive shortly before the end, the largest first: see `course_utils.sandbox.ledger`."""
-    told: dict[str, Any] = field(default_factory=dict)
-    program: Program
 
     # ---- what was measured
+
+    @property
+    def peak_mib(self) -> float:
+        """What is to be explained."""
+        return self.measurement.peak_mib
+
+    @cached_property
+    def charges(self) -> list[Charge]:
+        return charge(self.line)
+
+    @cached_property
+    def growth(self) -> list[Growth]:
+        return by_line(self.charges)
+
+    @cached_property
+    def program(self) -> Program:
+        return Program(self.measurement.cells)
 
     @cached_property
     def stack(self) -> Stack:
@@ -120,7 +128,7 @@ class Case:
 
     @cached_property
     def facts(self) -> Facts:
-        return Facts.model_validate(self.told)
+        return Facts.model_validate(self.testimony.facts)
 
     @property
     def training(self) -> Training:
@@ -133,7 +141,7 @@ class Case:
 
     @cached_property
     def alive(self) -> list[Entry]:
-        return [Entry.model_validate({**entry, "whole_mib": entry["mib"]}) for entry in self.ledger]
+        return [Entry.model_validate({**entry, "whole_mib": entry["mib"]}) for entry in self.testimony.ledger]
 
     def entries(self, *kinds: str) -> list[Entry]:
         """Return what the ledger has of these kinds, the largest first."""
@@ -185,11 +193,10 @@ class Case:
             size = min(one.mib, one.data_mib)
             return one.model_copy(update={"mib": size, "whole_mib": size})
         line = self.program.statement(self.running)
-        if one.library and self.running and line.makes in self.functions and len(line.targets) == 1:
-            makers = [frame.function for frame in called(self.stack)]
-            if one.scope in makers[: makers.index(line.makes) + 1]:  # a library's name for what the line is making
-                where = {"name": min(line.targets), "scope": self.running.function, "made_by": line.makes}
-                return one.model_copy(update=where)
+        makes = self.line and self.line[-1][0] in OWN and line.makes in self.functions and len(line.targets) == 1
+        if one.library and self.running and makes:  # a library's name for what the line is making
+            known = {"name": min(line.targets), "scope": self.running.function, "made_by": line.makes}
+            return one.model_copy(update=known)
         return one
 
     def _unseen(self, names: set[str]) -> list[Entry]:

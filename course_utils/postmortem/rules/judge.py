@@ -15,6 +15,7 @@ AS_LARGE = 0.85  # of the largest finding: another one of this size is shown bes
 ALONE = 0.3  # of the memory: a finding of this size that would have needed more than there is comes first
 # A rule that has seen more of the same list: it was filled while the model worked, not while data were loaded.
 LESS = {"results_kept": {"list_of_images", "list_then_array"}}
+LEAST = "whole_data"  # says less than any other
 ALL = 1.05  # of the memory: two findings that explain more than this explain some of it twice
 
 
@@ -30,9 +31,10 @@ class Judgement:
 
 def judge(case: Case) -> Judgement:
     """Return the cause that the evidence shows; where it shows none, a sentence that says so and names who grew."""
-    total = max(case.peak_mib, case.allocation_mib)
+    total = max(case.peak_mib, causes.allocation_mib(case.text))
     found = sorted(filter(None, (_applied(rule, case) for rule in RULES)), key=lambda one: -one.mib)
-    less = set().union(*(LESS.get(one.cause, ()) for one in found if one.mib >= ENOUGH * total))
+    large = {one.cause for one in found if one.mib >= ENOUGH * total}
+    less = set().union(*(LESS.get(cause, ()) for cause in large), {LEAST} if large - {LEAST} else ())
     found = [one for one in found if one.cause not in less]
     # What would have been too much alone is to be changed, whatever else is.
     best = next((one for one in found if _alone(one, total)), found[0] if found else None)
@@ -52,10 +54,11 @@ def judge(case: Case) -> Judgement:
 def refused(case: Case) -> Finding | None:
     """An allocation whose error tells shape and type explains itself, and what it asked for."""
     explanation = causes.explain(case.text) if case.text else None
-    if explanation is None or explanation.kind != "host_ram" or not case.allocation_mib:
+    asked = causes.allocation_mib(case.text)
+    if explanation is None or explanation.kind != "host_ram" or not asked:
         return None
     words = say("refused", allocation=causes.allocation(case.text))
-    return Finding(explanation.cause, case.allocation_mib, words, case.where)
+    return Finding(explanation.cause, asked, words, case.where)
 
 
 def _applied(rule: Callable[[Case], Finding | None], case: Case) -> Finding | None:
@@ -73,7 +76,7 @@ def _alone(one: Finding, total: float) -> bool:
 def _stands_beside(one: Finding, best: Finding, total: float) -> bool:
     """Whether a finding is as large as the best, and explains other memory: both together are not more than all."""
     large = one.mib >= AS_LARGE * best.mib or _alone(one, total)
-    return one.cause != best.cause and large and one.mib + best.mib <= ALL * total
+    return one.cause not in (best.cause, LEAST) and large and one.mib + best.mib <= ALL * total
 
 
 def _unknown(case: Case) -> Judgement:

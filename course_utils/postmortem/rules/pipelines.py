@@ -14,7 +14,7 @@ STEPS = (phases.FIRST_STEP, phases.LATER_STEPS, phases.EVALUATION, phases.PREDIC
 WHILE_RUNNING = (*STEPS, phases.TRACING)
 """A pipeline begins to fill its buffers when it is begun, which is before the first step."""
 SLICES = {"from_tensor_slices", "from_tensors", "_from_tensor_slices", "_from_tensors"}
-ITERATES = {"__next__", "_next_internal", "iterator_get_next", "get_next"}
+ITERATES = {"make_iterator", "__next__", "_next_internal", "iterator_get_next", "get_next"}
 LATER = 1.3  # of what it held when it was weighed: a list in another thread is not seen at every moment
 AGE = 0.3  # seconds that the run's own account may be old
 WORKERS = 0.5  # of the memory: what is not in the process that trains
@@ -22,16 +22,7 @@ WORKERS = 0.5  # of the memory: what is not in the process that trains
 
 def stages(case: Case, *ops: str) -> list[Entry]:
     """Return the stages that were alive and do this, those that can hold the most first."""
-    found = case.entries("pipeline")
-    batch = next((one for one in found if "batch" in one.op), None)
-    if batch:  # the length of the last batch is not known, so that of an element after `batch()` is not, either
-        found = [
-            one.model_copy(update={"element_mib": batch.mib, "mib": batch.mib * (one.count or 0)})
-            if not one.element_mib and "(None, " in one.what
-            else one
-            for one in found
-        ]
-    return sorted((one for one in found if one.op in ops), key=lambda one: -one.mib)
+    return [one for one in case.entries("pipeline") if one.op in ops]
 
 
 def tensor_slices(case: Case) -> Finding | None:
@@ -69,9 +60,11 @@ def cached(case: Case) -> Finding | None:
     seen = _seen(case)
     if found is None or not found.element_mib or (found.count is None and seen is None):
         return None
-    most = math.inf if found.count is None else found.mib
-    held = min(most, running(case).mib, most if seen is None else seen * found.element_mib)
-    words = say("cached", one=found, held=held, buffer=next(iter(stages(case, "shuffle")), None))
+    most, filled = math.inf if found.count is None else found.mib, stages(case, "shuffle")
+    # No batch comes to the cache before a buffer of what is in the batches is full.
+    before = sum(one.mib for one in filled if one.element_mib < found.element_mib)
+    held = min(most, running(case).mib - before, most if seen is None else seen * found.element_mib)
+    words = say("cached", one=found, held=held, buffer=next(iter(filled), None))
     return Finding("cache_in_memory", held, words, line_of(case, "cache"), found.mib)
 
 
