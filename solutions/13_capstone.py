@@ -243,9 +243,9 @@ steps = sum(1 for _ in data)
 print("batches:", steps)
 
 # %% [markdown]
-# The run gets the first batch. It dies while it counts the batches. A post-mortem names a *likely* cause, so check it
-# against the line: `sum` makes no list, and keeps no batch that it has counted. Which stage keeps the scans that pass
-# through?
+# The run gets the first batch. It dies while it counts the batches, but the card blames another line. A post-mortem
+# names a *likely* cause, so check it: `sum` makes no list, and keeps no batch that it has counted. Which stage keeps
+# the scans that pass through?
 #
 # ### Fix 4: no cache of floats
 #

@@ -45,8 +45,13 @@ def running(case: Case) -> Came:
     steps, (read, reader) = case.came(*WHILE_RUNNING), case.came_in("tensorflow/", functions=ITERATES)
     if around := case.program.loop(reader):
         inside = sum(one.mib for one in case.growth if one.where and one.phase in OWN and around.holds(one.where))
-        read = max(read, inside - sum(one.mib for one in case.data if one.kind == "list" and one.grows))
+        read = max(read, inside - _growing(case))
     return Came(steps.mib + min(read, case.came(*OWN).mib), steps.where if steps.mib else reader)
+
+
+def _growing(case: Case) -> float:
+    """The lists that were being filled, which keep what comes out of a pipeline."""
+    return sum(one.mib for one in case.data if one.kind == "list" and one.grows)
 
 
 def line_of(case: Case, *calls: str) -> Where | None:
@@ -58,6 +63,10 @@ def cached(case: Case) -> Finding | None:
     """`cache()` without a file keeps every element that has come through it."""
     found = next(iter(stages(case, "cache")), None)
     seen = _seen(case)
+    if found and not found.element_mib and not case.program.statement(running(case).where).collects:
+        # Of a size that is not known, such as that of decoded pictures: what came while the learner's own line read.
+        held = case.came_in("tensorflow/", functions=ITERATES).mib - _growing(case)
+        return Finding("cache_in_memory", held, say("cached_unknown", one=found, held=held), line_of(case, "cache"))
     if found is None or not found.element_mib or (found.count is None and seen is None):
         return None
     most, filled = math.inf if found.count is None else found.mib, stages(case, "shuffle")

@@ -13,6 +13,7 @@ from course_utils.postmortem.evidence import Where
 
 REDUCES = {"sum", "any", "all", "max", "min", "next"}  # they keep nothing of what a generator gives them
 ADDS = {"append", "add", "extend", "insert", "setdefault", "update"}
+COLLECTS = {"list", "tuple", "set", "dict"}
 PLAIN = {"float", "int", "round", "len", "item"}  # a container of such numbers stays small
 LOOPS = (ast.For, ast.While, ast.AsyncFor)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -161,6 +162,7 @@ def _read(statement: ast.stmt) -> Statement:
             case ast.Call():
                 name = _last(node.func)
                 found.calls[name] = node.func.end_lineno or node.lineno
+                found.collects |= name in COLLECTS and bool(node.args)
                 reduced.update(node.args[:1] if name in REDUCES else ())
                 if name in ADDS and isinstance(node.func, ast.Attribute) and not _is_plain(node.args[-1:]):
                     found.adds[_last(node.func.value)] = node.func.end_lineno or node.lineno
