@@ -48,6 +48,25 @@ def begin() -> None:
 
 
 @application.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="Your program (.py) or notebook (.ipynb).")],
+    budget: Annotated[str, typer.Option("--budget", help="Memory, such as 12.7GiB. Default: what is left.")] = "",
+    gpu_budget: Annotated[str, typer.Option("--gpu-budget", help="Memory of the GPU. Default: no GPU.")] = "",
+    time_limit: Annotated[float | None, typer.Option("--time-limit", help="Seconds. Default: none.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="An HTML page to write.")] = None,
+    recording: Annotated[Path | None, typer.Option("--recording", help="A file of the run as it goes on.")] = None,
+) -> None:
+    """Run your own program or notebook in a sandbox, and say why it died. The exit code is that of a shell."""
+    from course_utils import programs
+
+    try:
+        code = programs.run(file, budget, gpu_budget, time_limit, report, recording)
+    except programs.CannotRun as error:
+        _stop(str(error))
+    raise typer.Exit(code)
+
+
+@application.command()
 def grade(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Submissions, or folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for results; an earlier run there is resumed.")],
@@ -132,40 +151,14 @@ def check(file: Annotated[Path, typer.Argument(help="Your notebook or script.")]
 
 @application.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Say which isolation and which way to read memory this machine holds, and what they cannot see."""
-    from course_utils import memory, sandbox
-    from course_utils.grading.record import versions
+    """Say what memory, GPU and isolation this machine has, how memory is read here, and what that cannot see."""
+    from course_utils import doctor
 
-    levels = [{"level": level, "why_not": sandbox.unavailable(level)} for level in sandbox.LEVELS]
-    methods, no_gpu = memory.describe(), memory.GpuMeter.probe()
-    found = {
-        "isolation": sandbox.strongest(),
-        "isolation_levels": levels,
-        "method": memory.choose(),
-        "methods": methods,
-        "gpu": {"available": not no_gpu, "why": no_gpu, "counts": memory.GpuMeter.counts},
-        "cpus": len(os.sched_getaffinity(0)),
-        "memory_mib": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
-        "versions": versions(),
-    }
+    found = doctor.examine()
     if as_json:
         _print_json(found)
-        return
-    print(f"Isolation: {found['isolation']} is the strongest that this machine holds.")
-    for row in levels:
-        print(f"  {row['level']:<8} {'no: ' + row['why_not'] if row['why_not'] else 'yes'}")
-    print(f"Memory is read by: {found['method']}.")
-    for row in methods:
-        print(f"  {row['method']:<10} {'yes' if row['available'] else 'no: ' + row['why']}")
-        if row["available"]:
-            print(f"             counts {row['counts']}")
-            print(f"             cannot see: {row['cannot_see'] or 'nothing that we know of'}")
-    print(f"GPU memory is {f'not read: {no_gpu}' if no_gpu else 'read by: NVML'}.")
-    if not no_gpu:
-        print(f"             counts {memory.GpuMeter.counts}")
-        print(f"             cannot see: {memory.GpuMeter.cannot_see}")
-    print(f"Machine: {found['cpus']} CPUs, {found['memory_mib']:,} MiB of memory.")
-    print("Versions: " + ", ".join(f"{name} {version}" for name, version in found["versions"].items()))
+    else:
+        print("\n".join(doctor.sentences(found)))
 
 
 @application.command()

@@ -65,7 +65,7 @@ class Header(BaseModel):
     started_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     file: str
     limits: Limits
-    interval_ms: float
+    interval_ms: float = 0.0
     baseline_mib: float = 0.0
     machine: dict[str, str | float] = {}
     versions: dict[str, str] = {}

@@ -18,7 +18,8 @@ from pygments.lexers import Python3Lexer
 from pygments.token import Keyword
 from sphinx.application import Sphinx
 
-from course_utils import causes, labs, memory
+from course_utils import cards, causes, labs, memory, recordings
+from course_utils.cards.runs import outcome_card
 from course_utils.units import mib, percent, seconds
 
 MARKER = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
@@ -33,6 +34,7 @@ DEPENDS_ON = {
     },
     "measured": [f"../book/measured/{spec.number}.json" for spec in labs.specs()],
     "methods": ["memory/cgroup.py", "memory/procfs.py", "memory/gpu.py"],
+    "recorded_death": ["../book/measured/train.jsonl"],
 }
 
 KINDS = {
@@ -189,6 +191,12 @@ def ways_in_table(page: str, address: str) -> str:
 """
 
 
+def recorded_death(page: str, address: str) -> str:
+    """The card of a run that was recorded."""
+    outcome = recordings.read(MEASURED / "train.jsonl").outcome()
+    return f"```{{raw}} html\n{cards.html(outcome_card(outcome))}\n```"
+
+
 TABLES = {
     "causes": causes_table,
     "gpu_machine": gpu_machine,
@@ -196,6 +204,7 @@ TABLES = {
     **{f"gpu_{name}": gpu_amounts(name) for name in ("driver", "beside", "host", "lab_08")},
     "labs": labs_table,
     "measured": measured_table,
+    "recorded_death": recorded_death,
     "methods": methods_table,
     "ways_in": ways_in_table,
 }

@@ -4,6 +4,6 @@ A builder makes a `Document` and knows nothing of HTML; `render` writes any docu
 """
 
 from course_utils.cards.document import Document
-from course_utils.cards.render import bundle, html, svg, text
+from course_utils.cards.render import bundle, html, page, svg, text
 
-__all__ = ["Document", "bundle", "html", "svg", "text"]
+__all__ = ["Document", "bundle", "html", "page", "svg", "text"]

@@ -31,6 +31,11 @@ def html(document: card.Document) -> str:
     return _templates().get_template("card.html.jinja").render(document=document)
 
 
+def page(title: str, document: card.Document) -> str:
+    """The document as a page of its own."""
+    return _templates().get_template("page.html.jinja").render(title=title, document=document)
+
+
 def svg(document: card.Document) -> str:
     """The first figure as an SVG document of its own, "" if none is drawn."""
     inner = [block.figure if isinstance(block, card.Columns) else block for block in document.blocks]

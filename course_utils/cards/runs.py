@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from course_utils import labs
+from course_utils import causes, labs
 from course_utils.cards import curve, device
 from course_utils.cards import document as card
 from course_utils.grading.record import Record
@@ -137,6 +137,13 @@ def status_card(
 def notice_card(symbol: str, word: str, sentences: Sequence[str], tone: str = "warn") -> card.Document:
     """A card of a few sentences without a curve."""
     return card.Document([card.Head(symbol, word), *map(card.Paragraph, sentences)], tone)
+
+
+def cause_card(found: causes.Explanation) -> card.Document:
+    """The card of what an error text means."""
+    link = lab_link(found.lab) if found.lab else None
+    facts = [card.Paragraph(found.why), card.Fact("What to do", found.fix, link=link)]
+    return card.Document([card.Head("→", found.title), *(fact for fact in facts if fact.text)])
 
 
 def one_run(

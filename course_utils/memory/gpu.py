@@ -54,6 +54,17 @@ def held_mib() -> dict[int, float]:
     return held
 
 
+def devices() -> list[dict[str, Any]]:
+    """Return one row for each GPU: ``name, memory_mib, used_mib``; [] where the driver refuses."""
+    import pynvml
+
+    try:
+        read = [(pynvml.nvmlDeviceGetName(one), pynvml.nvmlDeviceGetMemoryInfo(one)) for one in _devices()[0]]
+    except pynvml.NVMLError:
+        return []
+    return [{"name": str(name), "memory_mib": held.total // MIB, "used_mib": held.used // MIB} for name, held in read]
+
+
 class GpuMeter(Meter):
     """Reads what the processes of a run hold on GPUs above the context with which it began. It kills nothing."""
 

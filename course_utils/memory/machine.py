@@ -27,6 +27,8 @@ class Left(NamedTuple):
 
     mib: float
     of: str
+    limit_mib: float | None = None
+    """The lowest limit of the container, None without one, whether or not it is what is short."""
 
 
 @functools.cache
@@ -54,8 +56,8 @@ def left() -> Left:
                 continue
             statistics = parse_statistics((folder / "memory.stat").read_text())
             used = int((folder / usage_file).read_text()) - sum(statistics.get(name, 0) for name in reclaimable)
-            found.append(Left(max(0.0, (limit - used) / MIB), "container"))
-    return min(found)
+            found.append(Left(max(0.0, (limit - used) / MIB), "container", limit / MIB))
+    return min(found)._replace(limit_mib=min((one.limit_mib for one in found[1:]), default=None))
 
 
 def available_mib() -> float:

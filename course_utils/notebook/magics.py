@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import keyword
+import sys
+import traceback
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from course_utils import fit, labs, sandbox, units
+from course_utils import causes, doctor, fit, labs, sandbox, units
 from course_utils.cards import device
 from course_utils.cards.graded import progress_card, verdict_card
 from course_utils.cards.predictions import prediction_card
-from course_utils.cards.runs import RESULTS, notice_card, outcome_card
+from course_utils.cards.runs import RESULTS, cause_card, notice_card, outcome_card
 
 # Here and not where they are used: an interrupt during an import would leave NumPy half loaded, for good.
 from course_utils.grading.grade import CannotGrade, grade_answer
@@ -148,9 +150,9 @@ class CourseMagics(Magics):
         sources = self.session.add(lab, f"{blank}%%graded {lab.number}\n{cell}", self._cell_identity())
         self._grade(lab, sources)
 
-    @line_magic("course")
-    def course(self, line: str) -> None:
-        """What a notebook of one's own and a lab ask for: hint, progress, submit, fit, watch."""
+    @line_cell_magic("course")
+    def course(self, line: str, cell: str = "") -> None:
+        """What a notebook of one's own and a lab ask for: hint, progress, submit, fit, watch, doctor, explain."""
         match line.split():
             case ["progress"]:
                 progress = Progress()
@@ -165,9 +167,22 @@ class CourseMagics(Magics):
                 print(watch.start(self.shell))
             case ["watch", "off"]:
                 print(watch.stop())
+            case ["doctor"]:
+                print("\n".join(doctor.sentences(doctor.examine())))
+            case ["explain", *_]:
+                self._explain(cell or line.partition("explain")[2])
             case _:
-                forms = "hint 01, progress, submit 01, fit FUNCTION --batch-size 32, watch, watch off"
+                forms = "hint 01, progress, submit 01, fit FUNCTION --batch-size 32, watch, watch off, doctor, explain"
                 raise UsageError(f"Write %course and one of: {forms}.")
+
+    def _explain(self, text: str) -> None:
+        """Say what an error text means; without one, the last exception of this notebook."""
+        last = getattr(sys, "last_value", None)
+        if not text.strip() and last is not None:
+            text = "".join(traceback.format_exception(last))
+        if not text.strip():
+            raise UsageError("No cell has failed yet. Paste an error text below a line that says %%course explain.")
+        show(cause_card(causes.explain(text)))
 
     @magic_arguments()
     @argument("build_model", help="a function of this notebook, or FILE.py:FUNCTION")

@@ -58,6 +58,7 @@ class Inquiry:
         elif seconds - self._looked_at >= LOOK_PAUSE:  # what the run writes down unasked
             self._looked_at = seconds
             stack = self._stack()
+            self.mailbox.listener.sighting(Sighting(seconds, mib, stack))
             before = next((sighting.stack for sighting in reversed(self.sightings) if sighting.stack), ())
             if [frame.function for frame in stack] != [frame.function for frame in before]:
                 self._note(Sighting(seconds, mib, stack))
@@ -98,6 +99,7 @@ class Inquiry:
 
     def _note(self, sighting: Sighting) -> None:
         self.sightings.append(sighting)
+        self.mailbox.listener.sighting(sighting)
         if len(self.sightings) > MOST_SIGHTINGS:
             del self.sightings[1:-1:2]
 

@@ -42,16 +42,15 @@ class BoundedText:
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, data: bytes) -> str:
-        """Add bytes; return the part of them that is still within the beginning, to be shown live."""
+        """Add bytes; return them as text."""
         text = self.decoder.decode(data)
-        shown = text[: KEPT_AT_EACH_END - len(self.head)]
-        self.head += shown
-        rest = text[len(shown) :]
-        self.tail += rest
+        room = KEPT_AT_EACH_END - len(self.head)
+        self.head += text[:room]
+        self.tail += text[room:]
         if (excess := len(self.tail) - KEPT_AT_EACH_END) > 0:
             self.tail = self.tail[excess:]
             self.dropped += excess
-        return shown
+        return text
 
     def __str__(self) -> str:
         gap = f"\n[... {self.dropped:,} characters left out ...]\n" if self.dropped else ""
@@ -71,7 +70,10 @@ class Mailbox:
 
     def take_output(self, stream: str, data: bytes) -> None:
         """Take bytes that the run wrote to "stdout" or "stderr"."""
-        if shown := self._output[stream].add(self._noise.feed(data) if stream == "stderr" else data):
+        kept = self._output[stream]
+        room = KEPT_AT_EACH_END - len(kept.head)
+        text = kept.add(self._noise.feed(data) if stream == "stderr" else data)
+        if shown := text if self.listener.whole_output else text[:room]:
             self.listener.output(stream, shown)
 
     def close(self, dump: bytes, state: bytes) -> Testimony:
