@@ -1,7 +1,7 @@
 """The recording of a run or of a watched notebook: one file of JSON lines, written as it happens, read without trust.
 
 Each line is a JSON object, at most 2 MiB long, whose ``type`` says which of these it is. Memory is in MiB above the
-baseline, time in seconds since the beginning.
+baseline, time in seconds since the beginning. Lines may be a little out of order: a stack is known later than it was.
 
 ``header``    first, once: ``version`` (1), ``kind`` (run or watch), ``started_at`` (ISO 8601, UTC), ``file``,
               ``limits`` (what the run is held to, and the ``method`` of measuring), ``interval_ms``,
@@ -34,6 +34,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from course_utils import postmortem, units
 from course_utils.postmortem import End, Limits, Measurement, Outcome, Stack, Testimony
+from course_utils.postmortem.phases import PHASES
 from course_utils.sandbox import mailbox
 
 VERSION = 1
@@ -83,7 +84,7 @@ class Sample(BaseModel):
     """Memory at a moment."""
 
     type: Literal["sample"] = "sample"
-    seconds: float
+    seconds: float = Field(ge=0)
     mib: float
     device_mib: float | None = None
 
@@ -92,7 +93,7 @@ class Sighting(BaseModel):
     """Memory at a moment with its stack, None where that is the one of the sighting before."""
 
     type: Literal["sighting"] = "sighting"
-    seconds: float
+    seconds: float = Field(ge=0)
     mib: float
     stack: Annotated[Stack, Field(max_length=mailbox.DEEPEST)] | None
 
@@ -226,7 +227,10 @@ def read(path: Path) -> Recorded:
         header=kept[Header][0],
         cells={cell.name: cell.source for cell in kept[Cell]},
         samples=kept[Sample],
-        sightings=[postmortem.Sighting(line.seconds, line.mib, line.stack) for line in kept[Sighting]],
+        sightings=sorted(
+            (postmortem.Sighting(line.seconds, line.mib, line.stack) for line in kept[Sighting]),
+            key=lambda sighting: sighting.seconds,
+        ),
         events=kept[Event],
         ledger=kept[Ledger][-1] if kept[Ledger] else Ledger(seconds=0.0, entries=[]),
         ending=kept[Ending][0].outcome if kept[Ending] else None,
@@ -235,7 +239,7 @@ def read(path: Path) -> Recorded:
 
 def _lines(file: Any) -> Iterator[Line]:
     """The lines of a file, up to the first that makes no sense."""
-    moment, stack = 0.0, ()
+    stack: Stack = ()
     for number in itertools.count():
         try:
             value = json.loads(file.readline(LONGEST_LINE))
@@ -249,14 +253,12 @@ def _lines(file: Any) -> Iterator[Line]:
             stack = line.stack = stack if line.stack is None else line.stack
         if isinstance(line, Ending):
             said = line.outcome
-            if said.status in STATUSES:
+            known = said.status in STATUSES and {phase.name for phase in said.phases} <= {*PHASES}
+            if known and all(seconds >= 0 for seconds, _ in said.trace):
                 values = mailbox.plain(said.values, 1)
                 line.outcome = replace(said, ledger=_entries(said.ledger), values=values, figures=[])
                 yield line
             return
-        if (seconds := getattr(line, "seconds", moment)) < moment:
-            return
-        moment = seconds
         yield line
 
 
