@@ -34,7 +34,7 @@ class LabSpec(BaseModel):
     floor: Number
     """Accuracy on the hidden images, between 0 and 1, that earns full marks."""
     time_limit: Number
-    """Seconds for training and prediction together."""
+    """CPU seconds, of all processes together, for training and prediction together."""
     train_count: int
     """Number of images in the folder that ``train`` is given."""
     image_size: int
@@ -45,6 +45,12 @@ class LabSpec(BaseModel):
     """The sentence to remember."""
     hints: tuple[str, str, str]
     """Three hints, from a nudge to almost the answer."""
+    answer_bytes: int = 4096
+    """Size that the text of an answer may reach, so that it holds code and no trained network."""
+    compressed_bytes: int = 2048
+    """The same for the text as zlib compresses it."""
+    memory_points: Number = 50
+    """Points of 100 for memory; the others are for accuracy."""
     gpu_budget_mib: Number | None = None
     """Device memory that the answer may use where there is a GPU."""
     function: str = "train"

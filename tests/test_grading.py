@@ -131,12 +131,10 @@ def test_records_name_the_line(graded):
     assert graded["error"]["where"] | {"cell": ""} == {"cell": "", "line": 3, "source": "return 1 / 0"}
 
 
-def test_memory_over_the_budget_costs_points_in_proportion(graded):
+def test_without_accuracy_memory_earns_nothing(graded):
     greedy = graded["greedy"]
-    expected = 50 * (LAB.cap_mib - greedy["peak_mib"]) / LAB.budget_mib
-    # The constant answer is right on one class of ten, so accuracy gives nothing.
-    assert greedy["score"] == pytest.approx(expected, abs=0.1)
-    assert graded["constant"]["score"] == pytest.approx(50, abs=0.1)
+    # Right on one class of ten, as guesses are: nothing for accuracy, and so nothing for memory either.
+    assert greedy["score"] == graded["constant"]["score"] == 0 and greedy["peak_mib"] > LAB.budget_mib
 
 
 def test_every_record_is_valid(graded):
@@ -328,7 +326,7 @@ def test_a_compressed_model_is_graded_on_what_serving_it_needs(source, verdict, 
     assert one.verdict == verdict, one.message
     assert words in one.message
     if verdict in ("over_budget", "inaccurate"):
-        assert one.peak_mib < 32 and one.score <= 50.1
+        assert one.peak_mib < 32 and one.score <= 0.1
 
 
 def test_predictions_are_taken_in_any_honest_form():
@@ -345,8 +343,11 @@ def test_score():
         return score.score(peak, 100, 200, accuracy, 0.8)
 
     assert points(100, 0.8) == 100 and points(1, 1) == 100
-    assert points(150, 0.8) == 75 and points(200, 0.8) == 50 and points(100, 0.45) == 75
-    assert points(100, 0.1) == points(100, 0.0) == 50
+    assert points(150, 0.8) == 75 and points(200, 0.8) == 50
+    # Memory counts as far as the answer is accurate: no memory for a wrong answer is no achievement.
+    assert points(100, 0.45) == 50 and points(150, 0.45) == 37.5
+    assert points(1, 0.1) == points(1, 0.0) == 0
+    assert score.score(150, 100, 200, 0.8, 0.8, memory_points=20) == 90
     assert points(100.01, 0.8) < 100 and score.verdict(100.01, 100, 0.8, 0.8) == "over_budget"
     assert score.verdict(100, 100, 0.8, 0.8) == "passed" and score.verdict(100, 100, 0.79, 0.8) == "inaccurate"
 

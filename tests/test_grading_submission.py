@@ -18,7 +18,7 @@ from course_utils.grading.discovery import discover, read_found
 from course_utils.grading.names import is_group, is_lab, plain
 from course_utils.grading.record import clean
 from course_utils.grading.seed import CannotGrade
-from course_utils.grading.submission import CODE_LIMIT, FILE_LIMIT, check, read
+from course_utils.grading.submission import FILE_LIMIT, check, read
 
 LAB = labs.get(1)
 TRAIN = "def train(folder):\n    return 1\n"
@@ -136,7 +136,8 @@ BAD = {
         "imports course_utils.scans",
     ),
     "unary.py": (b"# %%graded 01\nx = " + b"-" * 15_000 + b"1", "nested too deeply"),
-    "weights.py": (b"# %%graded 01\nx = '" + b"a" * CODE_LIMIT + b"'", "code, not data"),
+    "weights.py": (b"# %%graded 01\nx = '" + b"a" * 4096 + b"'", "at most 4,096: hand in code"),
+    "network.py": (b"# %%graded 01\nx = '" + random.Random(0).randbytes(1600).hex().encode() + b"'", "4,096"),
     "large.ipynb": (b" " * (FILE_LIMIT + 1), "larger than 20 MiB"),
     "report.docx": (b"PK", "not a notebook"),
 }

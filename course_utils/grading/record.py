@@ -125,8 +125,11 @@ class Record(BaseModel):
     baseline_mib: Figure | None = Field(None, description="Memory before the learner's code ran.")
     accuracy: Share | None = Field(None, description="On the hidden images, as a share of 1.")
     floor: Share | None = Field(None, description="The accuracy that the lab asks for, as a share of 1.")
-    seconds: Figure | None = None
-    time_limit: Figure | None = None
+    peaks_mib: tuple[Figure, ...] = Field((), max_length=3, description="Of all runs that count, in their order.")
+    repeated: Text = Field("", description="Why there was more than one run; empty if there was not.")
+    seconds: Figure | None = Field(None, description="By the clock.")
+    cpu_seconds: Figure | None = Field(None, description="Of all processes of the run together.")
+    time_limit: Figure | None = Field(None, description="The CPU seconds that the lab allows.")
     method: str = Field("", description="How memory was read.")
     isolation: Literal["", "process", "user", "bwrap"] = ""
     message: Annotated[str, _line(2000), Field(min_length=1)] = Field(

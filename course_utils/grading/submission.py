@@ -14,6 +14,7 @@ import os
 import re
 import stat
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,6 @@ from course_utils.labs import LabSpec
 MIB = 2**20
 FILE_LIMIT = 20 * MIB
 SCRIPT_LIMIT = MIB  # a script holds no outputs
-# Code, not weights: only a very small network that was trained elsewhere fits.
-CODE_LIMIT = 16 * 1024
 # With the empty lines that keep the line numbers of a script.
 TEXT_LIMIT = MIB
 
@@ -168,8 +167,12 @@ def check(lab: LabSpec, cells: Cells, before: str = "") -> Answer:
     """
     if sum(len(source) for _, source in cells) > TEXT_LIMIT:
         return _refused(lab, before, "the graded cells lie too far down in a long file: hand in a shorter one.")
-    if sum(len(source.lstrip("\n")) for _, source in cells) > CODE_LIMIT:
-        return _refused(lab, before, f"the answer is longer than {CODE_LIMIT // 1024} KiB: hand in code, not data.")
+    for size, limit, packed in zip(
+        size_bytes(cells), (lab.answer_bytes, lab.compressed_bytes), ("", " when compressed"), strict=True
+    ):
+        if size > limit:
+            long = f"the answer has {size:,} bytes{packed}, and this lab takes at most {limit:,}"
+            return _refused(lab, before, f"{long}: hand in code that trains a model, not data.")
     statements: list[ast.stmt] = []
     for cell, source in cells:
         try:
@@ -196,6 +199,12 @@ def check(lab: LabSpec, cells: Cells, before: str = "") -> Answer:
                 return _refused(lab, before, problem, where)
         statements += tree.body
     return Answer(lab.number, tuple(cells), attempted=not _untouched(statements, lab.function))
+
+
+def size_bytes(cells: Cells) -> tuple[int, int]:
+    """The bytes of an answer as they stand, and compressed by zlib: code gets much smaller, trained weights do not."""
+    text = "\n".join(source.lstrip("\n") for _, source in cells).encode("utf-8", "replace")
+    return len(text), len(zlib.compress(text, 9))
 
 
 def _refused(lab: LabSpec, before: str, problem: str, where: dict[str, Any] | None = None) -> Answer:

@@ -71,6 +71,10 @@ class CgroupMeter(Meter):
         """Bound the number of processes and threads where that is allowed; return the folder of the group for it."""
         raise NotImplementedError
 
+    def reached_limit(self) -> bool:
+        """Whether the run has met its own limit."""
+        raise NotImplementedError
+
     def window_peak(self) -> int:
         """Return the highest usage in bytes since the last call, all kinds of memory; 0 if it is not known."""
         raise NotImplementedError
@@ -139,7 +143,9 @@ class CgroupMeter(Meter):
         return self._crowded or parse_statistics(events).get("max", 0) > 0
 
     def killed_by_kernel(self) -> bool:
-        return parse_statistics(self.read(self.kills_file)).get("oom_kill", 0) > 0
+        killed = parse_statistics(self.read(self.kills_file)).get("oom_kill", 0) > 0
+        # The killer of the whole machine, or of a group above this one, may come to a run that is within its limit.
+        return killed and self.reached_limit()
 
     def kill(self) -> None:
         with contextlib.suppress(OSError):  # none starts while they are being counted
@@ -197,6 +203,10 @@ class CgroupV1(CgroupMeter):
             return self.folder
         return folder
 
+    def reached_limit(self) -> bool:
+        counters = [self.folder / name for name in ("memory.failcnt", "memory.memsw.failcnt")]
+        return any(int(counter.read_text()) for counter in counters if counter.exists())
+
     def window_peak(self) -> int:
         peak = int(self.read("memory.max_usage_in_bytes"))
         with contextlib.suppress(OSError):
@@ -232,6 +242,12 @@ class CgroupV2(CgroupMeter):
         with contextlib.suppress(OSError):
             self.write("pids.max", TASK_LIMIT)
         return self.folder
+
+    def reached_limit(self) -> bool:
+        return parse_statistics(self.read("memory.events")).get("oom", 0) > 0
+
+    def cpu_seconds(self) -> float:
+        return parse_statistics(self.read("cpu.stat"))["usage_usec"] / 1e6
 
     def window_peak(self) -> int:
         # Since Linux 6.12 a write to an open memory.peak resets it for that descriptor alone; before, it cannot be

@@ -61,6 +61,10 @@ class Meter:
         """Whether the kernel's own limit killed a process of this run."""
         return False
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the kernel counted for the run; 0 where it does not count by run."""
+        return 0.0
+
     def too_many_tasks(self) -> bool:
         """Whether the run reached the limit on processes and threads."""
         return False

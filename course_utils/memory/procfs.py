@@ -9,6 +9,8 @@ Files and their meaning: https://docs.kernel.org/filesystems/proc.html
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import time
 from typing import ClassVar
@@ -50,6 +52,26 @@ def processor_seconds(pid: int) -> float:
     """Return the processor time that a run has taken so far, in all its processes and in those that have ended."""
     ticks = [int(field) for member in members(pid, parent(pid)) for field in status_fields(member)[11:15]]  # 14 to 17
     return sum(ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def waited_seconds(pid: int) -> float:
+    """Return how long the one of a run's threads that had to wait most has stood in line for a processor so far.
+
+    0 where the kernel does not keep it. It is the second figure of ``schedstat``:
+    https://docs.kernel.org/scheduler/sched-stats.html
+    """
+    waited = [0]
+    for member in members(pid, parent(pid)):
+        for path in glob.glob(f"/proc/{member}/task/*/schedstat"):
+            with contextlib.suppress(OSError), open(path) as file:
+                waited.append(int(file.read().split()[1]))
+    return max(waited) / 1e9
+
+
+def machine_kills() -> int:
+    """Return how many processes the kernel has killed on this machine because memory ran out, its limits included."""
+    with open("/proc/vmstat") as file:
+        return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
 
 
 def status_fields(pid: int) -> list[bytes]:

@@ -19,6 +19,7 @@ from course_utils.postmortem.rules.case import Case
 WRAPPING = re.compile(r"in user code:|Graph execution error:|Exception encountered when calling ")
 PLACE = re.compile(r'File "|Detected at node |Stack trace ')
 ERROR_LINE = re.compile(r"\w{0,80}(Error|Exception): ")
+STARVED = 0.25  # of a run's time by the clock
 Finding = tuple[str, str]  # status and message
 
 
@@ -59,6 +60,8 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
         peak_mib=round(measurement.peak_mib, 1),
         baseline_mib=round(measurement.baseline_mib, 1),
         seconds=round(measurement.seconds, 3),
+        cpu_seconds=round(measurement.cpu_seconds, 2),
+        interruption=_interruption(measurement, status, testimony.end),
         interval_ms=measurement.interval_ms,
         trace=[(round(seconds, 3), round(mib, 1)) for seconds, mib in measurement.trace],
         signal=-left if status == "died" and said is None and left is not None and left < 0 else None,
@@ -82,11 +85,30 @@ def _killed(measurement: Measurement) -> Finding | None:
         held = f"It held {units.mib(measurement.device.peak_mib if measurement.device else None)} on the GPU"
         over = f"more than its budget of {units.mib(measurement.limits.gpu_budget_mib)} and the code of libraries take"
         return "out_of_gpu_memory", f"{held}, {over}, and was killed after {units.seconds(measurement.seconds)}."
+    if reason == "cpu":
+        used = f"It used up its time limit of {units.seconds(measurement.limits.cpu_limit)} of CPU time"
+        clock = units.seconds(measurement.seconds)
+        return "timed_out", f"{used}, all its processes together, after {clock} by the clock."
     if reason == "time":
-        return "timed_out", f"It was still running at its time limit of {units.seconds(measurement.limits.time_limit)}."
+        message = f"It was still running at its time limit of {units.seconds(measurement.limits.time_limit)}"
+        if measurement.limits.cpu_limit is None:
+            return "timed_out", f"{message}."
+        used = f"of which it computed for {units.seconds(measurement.cpu_seconds)} of CPU time"
+        return "timed_out", f"{message} by the clock, {used}: it waited for something most of the time."
     if reason == "message":
         return "died", "It wrote to a file that it had not opened, the sandbox's own channel, and was killed."
     return None
+
+
+def _interruption(measurement: Measurement, status: str, end: End | None) -> str:
+    """What ended the run from outside: see `Outcome.interruption`."""
+    limits = measurement.limits
+    # Waiting for its own threads it cannot have stood in line so long, since its CPU time would have been over before.
+    if measurement.killed_for == "time" and limits.cpu_limit is not None:
+        return "machine_busy" if measurement.waited_seconds > STARVED * limits.time_limit else ""
+    if status != "died" or measurement.killed_for or end or measurement.exit_code not in (None, -signal.SIGKILL):
+        return ""
+    return "machine_memory" if measurement.machine_kills else "killed"
 
 
 def _ended(end: End, measurement: Measurement) -> Finding:

@@ -58,10 +58,13 @@ class Limits:
     budget_mib: float
     cap_mib: float
     time_limit: float
+    """Seconds by the clock."""
     isolation: str
     method: str
     gpu_budget_mib: float | None = None
     """Memory of the device that TensorFlow may use; None where the run sees no GPU."""
+    cpu_limit: float | None = None
+    """CPU seconds of all processes together; None where the clock alone counts."""
 
 
 @dataclass
@@ -84,14 +87,20 @@ class Measurement:
     baseline_mib: float
     peak_mib: float = 0.0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of all processes together."""
+    waited_seconds: float = 0.0
+    """How long one of its threads stood in line for a processor; read when its time is up."""
     trace: list[tuple[float, float]] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
     """The memory is the owner's reading, the stack what the run said when it was asked."""
     killed_for: str = ""
-    """Why the owner killed it: "memory", "gpu" (its memory), "time", "tasks", "kernel" (which killed a part of the
-    run), "message" (the run broke its channel), or "" if the owner did not kill it."""
+    """Why the owner killed it: "memory", "gpu" (its memory), "time", "cpu" (its CPU time), "tasks", "kernel" (which
+    killed a part of the run), "message" (the run broke its channel), or "" if the owner did not kill it."""
     exit_code: int | None = None
     """Minus the signal's number where a signal ended the run; None where no one knows."""
+    machine_kills: int = 0
+    """How many processes the kernel killed meanwhile because memory ran out, of this run or of others."""
     killed_by_kernel: bool = False
     cells: Sequence[tuple[str, str]] = ()
     """The learner's code, as (name, source) pairs."""

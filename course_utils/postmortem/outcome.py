@@ -24,6 +24,12 @@ class Outcome(Limits):
     baseline_mib: float
     seconds: float
     interval_ms: float
+    cpu_seconds: float = 0.0
+    """Of all processes together."""
+    interruption: str = ""
+    """What other than the code and its own limits has ended the run, so that nothing follows from it: ``machine_busy``
+    (it got no processor), ``machine_memory`` (the kernel killed it for others' memory too) or ``killed`` (someone did,
+    perhaps the code itself); "" where nothing did."""
     where: Where | None = None
     traceback: str = ""
     allocation: str = ""

@@ -18,20 +18,26 @@ from course_utils.sandbox.claims import claim
 
 PROCESSORS = 2
 _runs: Counter[tuple[int, ...]] = Counter()
-_lock = threading.Lock()
+_changed = threading.Condition()
+_alone = False
 
 
 @contextlib.contextmanager
-def assigned(available: Sequence[int] | None = None) -> Iterator[list[int]]:
+def assigned(available: Sequence[int] | None = None, *, alone: bool = False) -> Iterator[list[int]]:
     """Assign two processors of those ``available`` (default: all that this process may use) until the end of the block.
 
     Two runs share a pair only where no pair is free, and then as few runs a pair as possible. Other owners on this
-    machine are taken into account.
+    machine are taken into account. ``alone`` waits until no other run of this process goes on, and lets none begin.
     """
+    global _alone
     numbers = sorted(os.sched_getaffinity(0) if available is None else available)
     whole = len(numbers) - len(numbers) % PROCESSORS
     pairs = [tuple(numbers[first : first + PROCESSORS]) for first in range(0, whole, PROCESSORS)] or [tuple(numbers)]
-    with _lock:
+    with _changed:
+        _changed.wait_for(lambda: not _alone)
+        if alone:
+            _alone = True
+            _changed.wait_for(lambda: not _runs.total())
         fewest = min(_runs[pair] for pair in pairs)
         least_used = [pair for pair in pairs if _runs[pair] == fewest]
         pair, claims = next(
@@ -41,8 +47,10 @@ def assigned(available: Sequence[int] | None = None) -> Iterator[list[int]]:
     try:
         yield list(pair)
     finally:
-        with _lock:
+        with _changed:
             _runs[pair] -= 1
+            _alone = _alone and not alone
+            _changed.notify_all()
         for held in claims:
             held.close()
 

@@ -25,6 +25,7 @@ def run(
     budget_mib: float,
     cap_mib: float | None = None,
     time_limit: float = 60,
+    cpu_limit: float | None = None,
     isolation: str = "process",
     gpu_budget_mib: float | None = None,
     epilogue: str = "",
@@ -32,16 +33,18 @@ def run(
     directory: Path | None = None,
     method: str | None = None,
     before: Sequence[tuple[str, str]] = (),
+    alone: bool = False,
     listener: Listener = Listener(),  # noqa: B008
 ) -> Outcome:
     """Run ``code`` in a sandbox and return its `Outcome`; whatever the code does, this returns.
 
     ``code`` is a source text, or ``(cell name, source)`` pairs that run in one namespace in their order. The run is
-    killed when it needs more than ``cap_mib`` (default: ``budget_mib``) above its baseline, or more than
-    ``time_limit`` seconds. ``epilogue`` runs after it in the same namespace and is never shown as the learner's.
-    ``readable`` folders are visible inside. ``directory`` is the working directory, by default a temporary one that
-    is removed afterwards. The cells ``before`` run first, in the same namespace; their memory counts, and what they
-    print, draw and report is not shown. ``listener`` is told while it runs.
+    killed when it needs more than ``cap_mib`` (default: ``budget_mib``) above its baseline, more than ``time_limit``
+    seconds by the clock, or more than ``cpu_limit`` CPU seconds, all its processes together. ``epilogue`` runs after it
+    in the same namespace and is never shown as the learner's. ``readable`` folders are visible inside. ``directory`` is
+    the working directory, by default a temporary one that is removed afterwards. The cells ``before`` run first, in the
+    same namespace; their memory counts, and what they print, draw and report is not shown. ``listener`` is told while
+    it runs. ``alone`` waits for this process's other runs to end, and makes new ones wait.
 
     Raises `IsolationUnavailable`, `course_utils.memory.MeterUnavailable` and ValueError, with a sentence, before
     anything runs. A KeyboardInterrupt ends the run and is raised again.
@@ -56,13 +59,14 @@ def run(
             budget_mib=budget_mib,
             cap_mib=cap_mib or budget_mib,
             time_limit=time_limit,
+            cpu_limit=cpu_limit,
             isolation=level,
             method=method or memory.choose(),
             quiet=len(before),
             epilogue=epilogue,
             readable=tuple(str(Path(path).resolve()) for path in readable),
             gpu_budget_mib=gpu_budget_mib,
-            processors=tuple(cleanup.enter_context(processors.assigned())),
+            processors=tuple(cleanup.enter_context(processors.assigned(alone=alone))),
         )
         try:
             evidence = watch(order, listener)

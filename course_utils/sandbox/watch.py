@@ -65,6 +65,7 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             zygote.close()
             raise
         try:
+            machine_kills = memory.machine_kills()
             measurement = Measurement(order, meter.interval * 1000, memory.anonymous_mib(pid), cells=order.cells)
             device = None if order.gpu_budget_mib is None else DeviceWatch(order.gpu_budget_mib, pid)
             measurement.device = device and device.measured
@@ -79,6 +80,7 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             launch.give_back(zygote)
         drain(streams, mailbox)
         measurement.exit_code = exit_code
+        measurement.machine_kills = memory.machine_kills() - machine_kills
         measurement.killed_by_kernel, measurement.too_many_tasks = meter.killed_by_kernel(), meter.too_many_tasks()
         dumped, written = os.pread(dump.fileno(), 1 << 20, 0), os.pread(state.fileno(), 1 << 16, 0)
         return measurement, mailbox.close(dumped, written)
@@ -122,6 +124,7 @@ class Watcher:
         step_mib = SIGHTING_SHARE * measured.limits.cap_mib
         self.inquiry = Inquiry(pid, dump.fileno(), state.fileno(), mailbox, step_mib)
         self._sampled_at = -1.0
+        self._before = memory.processor_seconds(pid), memory.waited_seconds(pid)  # the child has made itself ready
         # Before the word to go: the code may be done before this process runs again.
         self._started = time.monotonic()
 
@@ -147,6 +150,7 @@ class Watcher:
                     poll.unregister(descriptor)
             sample = self._sample()
             self.measured.killed_for = self._reason_to_kill(sample)
+        self._count_cpu_seconds()
         self.measured.sightings = self.inquiry.close(self.measured.seconds, self.measured.trace[-1][1])
 
     def _listen(self, channel: socket.socket) -> bool:
@@ -179,8 +183,14 @@ class Watcher:
                 measured.trace = sorted({*measured.trace[::2], highest})
         if seconds - self._sampled_at >= SAMPLE_PAUSE:
             self._sampled_at = seconds
+            self._count_cpu_seconds()
             self.mailbox.listener.sample(seconds, sample.now_mib)
         return sample
+
+    def _count_cpu_seconds(self) -> None:
+        # What a process took that has gone may be out of sight, so the most that was seen counts.
+        seen = memory.processor_seconds(self.pid) - self._before[0], self.meter.cpu_seconds()
+        self.measured.cpu_seconds = max(self.measured.cpu_seconds, *seen)
 
     def _reason_to_kill(self, sample: memory.Sample) -> str:
         """Return why the run has to be killed now, "" if it may go on; note where it is."""
@@ -189,10 +199,13 @@ class Watcher:
             return "memory"
         if self.device and self.device.over:
             return "gpu"
-        if seconds >= self.measured.limits.time_limit:
+        cpu_limit = self.measured.limits.cpu_limit
+        over = cpu_limit is not None and self.measured.cpu_seconds >= cpu_limit
+        if over or seconds >= self.measured.limits.time_limit:
             self.inquiry.ask(near_cap=True)
             time.sleep(DUMP_PAUSE)
-            return "time"
+            self.measured.waited_seconds = memory.waited_seconds(self.pid) - self._before[1]
+            return "cpu" if over else "time"
         if self.meter.too_many_tasks():
             return "tasks"
         if self.meter.killed_by_kernel():

@@ -47,7 +47,7 @@ class Compress(Train):
     saved_kib: float | None = None
 
     def grade(self, run: Run, training: Path, listener: Listener) -> Outcome:
-        """Nothing but the file goes from the first run to the second. The outcome has the seconds of both."""
+        """Nothing but the file goes from the first run to the second. The outcome has the time of both."""
         with sandbox.scratch("graded-") as directory:
             file = directory / MODEL
             first = run(
@@ -70,12 +70,14 @@ class Compress(Train):
                 return first
         self.saved_kib = served.stat().st_size / 1024
         second = run(
-            time_limit=max(self.lab.time_limit - first.seconds, 1),
+            cpu_limit=max(self.lab.time_limit - first.cpu_seconds, 1),
             epilogue=epilogue([serve], served),
             directory=self.directory,
             listener=dataclasses.replace(listener, answer=self.answer),
         )
-        return dataclasses.replace(second, seconds=first.seconds + second.seconds)
+        return dataclasses.replace(
+            second, seconds=first.seconds + second.seconds, cpu_seconds=first.cpu_seconds + second.cpu_seconds
+        )
 
     def judge_finished(self, peak: float, accuracy: float) -> Judgement:
         judgement, lab = super().judge_finished(peak, accuracy), self.lab
@@ -83,6 +85,6 @@ class Compress(Train):
             return judgement
         found = f"{judgement.found} The file takes {number(round(self.saved_kib))} of {number(lab.saved_kib)} KiB."
         if self.saved_kib > lab.saved_kib:  # no points for memory
-            points = score.score(lab.cap_mib, lab.budget_mib, lab.cap_mib, accuracy, lab.floor)
+            points = score.score(lab.cap_mib, lab.budget_mib, lab.cap_mib, accuracy, lab.floor, lab.memory_points)
             return Judgement("over_budget", points, found, "Save fewer or narrower numbers, and no optimizer.")
         return dataclasses.replace(judgement, found=found)

@@ -127,7 +127,7 @@ class Train:
         """The verdict on an answer that has labelled all images."""
         lab = self.lab
         verdict = score.verdict(peak, lab.budget_mib, accuracy, lab.floor)
-        points = score.score(peak, lab.budget_mib, lab.cap_mib, accuracy, lab.floor)
+        points = score.score(peak, lab.budget_mib, lab.cap_mib, accuracy, lab.floor, lab.memory_points)
         found = (
             f"The peak is {mib(peak)} of {mib(lab.budget_mib)}; the accuracy on hidden images is {percent(accuracy)}, "
             f"and the lab asks for {percent(lab.floor, 0)}."
