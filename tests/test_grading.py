@@ -156,6 +156,29 @@ def test_an_endless_loop_runs_out_of_time():
     cells = [("graded cell", "def train(folder):\n    while True:\n        pass")]
     one = grade_answer(submission.check(LAB, cells), LAB.model_copy(update={"time_limit": 1}))
     assert one.verdict == "timed_out" and one.where.line in (2, 3)
+    assert "used up its time limit of 1.0 s of CPU time" in one.message
+    assert 1 <= one.cpu_seconds <= 2 and one.cpu_seconds <= one.seconds + 0.1
+
+
+def test_what_all_processes_of_an_answer_compute_counts_and_sleep_ends_by_the_clock():
+    work = """
+import os, time
+def train(folder):
+    for _ in range(2):
+        if not os.fork():
+            if not os.fork():  # an orphan
+                while True: pass
+            os._exit(0)
+    time.sleep(600)
+"""
+    asked = LAB.model_copy(update={"time_limit": 1})
+    one = grade_answer(submission.check(LAB, [("graded cell", work)]), asked)
+    assert one.verdict == "timed_out" and "CPU time, all its processes together" in one.message
+    one = grade_answer(
+        submission.check(LAB, [("graded cell", "import time\ntrain = lambda folder: time.sleep(600)")]), asked
+    )
+    assert one.verdict == "timed_out" and "4.0 s by the clock" in one.message
+    assert one.cpu_seconds < 1 and one.seconds >= 4
 
 
 def test_the_strongest_isolation_grades_too_and_shows_no_labels():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import random
 import tempfile
 import time
 import warnings
@@ -130,14 +132,17 @@ BAD = {
     "zeros.py": (b"x\0" * 50, "binary"),
     "99_other.py": (b"# %%graded 99\nx = 1", "names no lab"),
     "unnamed.py": (b"# %%graded\nx = 1", "names no lab"),
-    "nested.py": (b"# %%graded 01\nx = " + b"(" * 5000, "graded cell"),
+    "nested.py": (b"# %%graded 01\nx = " + b"(" * 4000, "graded cell"),
     "scans.py": (
         b"# %%graded 01\ndef train(folder):\n    from course_utils import scans",
         "imports course_utils.scans",
     ),
-    "unary.py": (b"# %%graded 01\nx = " + b"-" * 15_000 + b"1", "nested too deeply"),
+    "unary.py": (b"# %%graded 01\nx = " + b"-" * 4000 + b"1", "nested too deeply"),
     "weights.py": (b"# %%graded 01\nx = '" + b"a" * 4096 + b"'", "at most 4,096: hand in code"),
-    "network.py": (b"# %%graded 01\nx = '" + random.Random(0).randbytes(1600).hex().encode() + b"'", "4,096"),
+    "network.py": (
+        b"# %%graded 01\nx = '" + base64.b64encode(random.Random(0).randbytes(2400)) + b"'",
+        "compressed, and",
+    ),
     "large.ipynb": (b" " * (FILE_LIMIT + 1), "larger than 20 MiB"),
     "report.docx": (b"PK", "not a notebook"),
 }

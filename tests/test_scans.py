@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_utils import labs, scans
+from course_utils import handwriting, labs, scans
 from course_utils.grading.grade import grade_answer
 from course_utils.grading.submission import check
 
@@ -69,12 +69,12 @@ def test_seed_split_and_distortion_change_every_picture():
 
 def test_no_original_is_in_two_splits_and_each_split_has_every_class():
     owners: dict[bytes, set[str]] = {}
-    for (split, _), originals in scans.originals().items():
+    for (split, _), originals in handwriting.originals().items():
         for original in originals:
             owners.setdefault(np.asarray(original).tobytes(), set()).add(split)
     assert sum(len(split) for split in owners.values()) == 1797
-    assert set(scans.originals()) == {(split, label) for split in scans.SPLITS for label in range(10)}
-    assert min(len(originals) for originals in scans.originals().values()) >= 20
+    assert set(handwriting.originals()) == {(split, label) for split in handwriting.SPLITS for label in range(10)}
+    assert min(len(originals) for originals in handwriting.originals().values()) >= 20
 
 
 @pytest.mark.parametrize("size", [96, 150, 400])
@@ -335,3 +335,23 @@ def test_an_answer_that_spoils_the_training_pictures_spoils_them_for_nobody_else
     with pytest.warns(UserWarning, match="drawn again"):
         second = grade_answer(check(lab, [("graded cell", looking)]), lab)
     assert second.verdict == "inaccurate", second.message
+
+
+@pytest.mark.parametrize("style", [7, 2**60 + 1])
+def test_a_secret_style_decides_what_each_class_holds_and_how_the_paper_lay_in_training_and_hidden_scans_alike(style):
+    def means(split: str, style: int) -> np.ndarray:
+        total = np.zeros((10, 16, 16))
+        for index in range(300):
+            picture, label = scans.draw(split, index, size=16, seed=3, style=style)
+            total[label] += np.asarray(picture.convert("L"), float)
+        total -= total.mean(axis=(1, 2), keepdims=True)
+        return total / np.linalg.norm(total, axis=(1, 2), keepdims=True)
+
+    upright = means("train", 0)
+    digits, turns, mirrored = handwriting.manner(style)
+    assert sorted(digits) == list(range(10)) and all(digit != label for label, digit in enumerate(digits))
+    for split in ("train", "hidden"):
+        laid = np.rot90(means(split, style), -turns, axes=(1, 2))
+        laid = laid[:, :, ::-1] if mirrored else laid
+        assert np.einsum("axy,bxy->ab", laid, upright).argmax(axis=1).tolist() == digits
+    assert len({tuple(handwriting.manner(one)[0]) for one in range(1, 50)}) == 49
