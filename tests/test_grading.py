@@ -20,7 +20,7 @@ from conftest import cannot_be_tested
 from pydantic import ValidationError
 from test_grading_submission import TRAIN, code, notebook
 
-from course_utils import labs, sandbox, scans
+from course_utils import labs, postmortem, sandbox, scans
 from course_utils.grading import many, record, score, seed, submission
 from course_utils.grading.grade import grade_answer, isolation_level
 from course_utils.grading.seed import CannotGrade, seed_from
@@ -179,6 +179,43 @@ def train(folder):
     )
     assert one.verdict == "timed_out" and "4.0 s by the clock" in one.message
     assert one.cpu_seconds < 1 and one.seconds >= 4
+
+
+def graded_at_once(source: str, lab: labs.LabSpec = LAB) -> record.Record:
+    return grade_answer(submission.check(lab, [("graded cell", source)]), lab)
+
+
+def test_a_run_that_was_killed_from_outside_is_run_again_and_one_that_kills_itself_gets_its_verdict(tmp_path):
+    ended = f"import os, pathlib\nfirst = pathlib.Path({str(tmp_path / 'first')!r})\n"
+    kill = "os.kill(os.getpid(), 9)"
+    one = graded_at_once(f"{ended}if not first.exists(): first.touch(); {kill}\n{ANSWERS['constant'][0]}")
+    assert one.verdict == "inaccurate" and "run again, alone" in one.repeated
+    assert graded_at_once(f"import os\n{kill}\n{TRAIN}").verdict == "died"
+
+
+def test_nothing_follows_from_a_run_that_got_no_processor_or_no_memory_from_the_machine():
+    limits = postmortem.Limits(
+        budget_mib=100, cap_mib=200, time_limit=40, cpu_limit=10, isolation="process", method="procfs"
+    )
+
+    def interruption(**found: object) -> str:
+        measured = postmortem.Measurement(limits, 5, 300, seconds=40, trace=[(0, 1)], **found)
+        return postmortem.conclude(measured, postmortem.Testimony()).interruption
+
+    assert interruption(killed_for="time", waited_seconds=30) == "machine_busy"
+    assert interruption(killed_for="time", waited_seconds=1) == ""
+    assert interruption(killed_for="cpu", waited_seconds=30) == ""
+    assert interruption(exit_code=-9, machine_kills=1) == "machine_memory"
+    assert interruption(exit_code=-9) == interruption(exit_code=None) == "killed"
+    assert interruption(exit_code=-11, machine_kills=1) == interruption(killed_for="memory", exit_code=-9) == ""
+
+
+def test_a_peak_close_to_the_budget_is_the_median_of_three():
+    constant = f"import numpy as np\nheld = np.ones(64 * 131072)\n{ANSWERS['constant'][0]}"
+    once = graded_at_once(constant)
+    assert once.peaks_mib == (once.peak_mib,) and not once.repeated
+    close = graded_at_once(constant, LAB.model_copy(update={"budget_mib": once.peak_mib}))
+    assert len(close.peaks_mib) == 3 and close.peak_mib == sorted(close.peaks_mib)[1] and "median" in close.repeated
 
 
 def test_the_strongest_isolation_grades_too_and_shows_no_labels():

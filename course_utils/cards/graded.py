@@ -26,8 +26,8 @@ def verdict_card(record: Record, lab: LabSpec, hints_shown: int = 0) -> card.Doc
         words = f"{percent(record.accuracy)} on images you never saw, floor {percent(record.floor)}"
         tone = "good" if record.accuracy >= record.floor else "bad"
         facts.append(card.Fact("Accuracy", words, card.Bar(record.accuracy, 1, words, record.floor, tone)))
-    if record.seconds is not None:
-        facts.append(card.Fact("Time", f"{seconds(record.seconds)} of {seconds(record.time_limit)}"))
+    if record.cpu_seconds is not None:
+        facts.append(card.Fact("CPU time", f"{seconds(record.cpu_seconds)} of {seconds(record.time_limit)}"))
     # The message ends with the cause, which has a place of its own on the card.
     message = record.message.removesuffix(f" Likely cause: {record.cause}") if record.cause else record.message
     head = card.Head(result.symbol, result.word, score, f"Lab {lab.number}, {lab.title}")
