@@ -212,21 +212,22 @@ def fit(
     """Say whether a model will train in a memory, before it runs: expected peak, and what takes it."""
     from course_utils import cards
     from course_utils.cards.predictions import prediction_card
-    from course_utils.fit import CannotPredict, ask
+    from course_utils.fit import CannotPredict, predict
+    from course_utils.units import parse_mib
 
     try:
-        prediction = ask.predict(
+        prediction = predict(
             function,
             batch_size,
-            memory_mib=None if memory is None else ask.amount(memory),
+            memory_mib=None if memory is None else parse_mib(memory),
             device=device,
             static=static,
-            input_shape=None if input_shape is None else ask.shape(input_shape),
+            input_shape=input_shape,
             example=example,
             samples=samples,
             feed=feed,
         )
-    except CannotPredict as error:
+    except (CannotPredict, ValueError) as error:
         _stop(str(error))
     print(prediction.to_json() if as_json else cards.render.text(prediction_card(prediction)))
 

@@ -6,7 +6,7 @@
 The model is built, traced and trained in a sandbox: no TensorFlow is imported here.
 """
 
-from course_utils.fit.ask import find_batch_size, predict, shape
+from course_utils.fit.ask import BuildModel, find_batch_size, predict
 from course_utils.fit.prediction import PARTS, CannotPredict, Prediction
 
-__all__ = ["PARTS", "CannotPredict", "Prediction", "find_batch_size", "predict", "shape"]
+__all__ = ["PARTS", "BuildModel", "CannotPredict", "Prediction", "find_batch_size", "predict"]

@@ -1,15 +1,18 @@
 """The owner's side of a prediction: have a few steps run in a sandbox, and draw the line through their peaks.
 
 One fresh process trains with three batch sizes, the smallest first, so that one that is killed has told of those
-before it. The peaks are read from outside. What a sample adds is the sum of two slopes: that of TensorFlow's own
-count, and a share of that of the memory it does not count (small tensors, batches on their way, holes), which grows
-more slowly than the batch, since freed memory is used again.
+before it; then with the batch itself, or half of it, where that takes a few seconds only. The peaks are read from
+outside. What a sample adds is the sum of two slopes: that of TensorFlow's own count, and a share of that of the memory
+it does not count (batches on their way, holes), which grows more slowly than the batch, since freed memory is used
+again. Where TensorFlow counts next to nothing (tensors under 256 KiB, as in recurrent layers), all of it grows.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,15 +25,18 @@ from course_utils.units import mib, seconds
 STEPS = 8
 SMALLEST_TOP = 16  # of the largest batch that is tried: below it, weights hide what a sample adds
 UNCOUNTED_SHARE = 0.7
+COUNTS_LITTLE = 0.3
+PATIENCE = 12.0  # seconds for the steps of the batch itself
 FREE_SHARE = 0.9
-FARTHEST = 0.15
-NEAREST = 0.06
+MOST_SAMPLES = 2**20  # in a batch
+NEAREST, FARTHEST = 0.06, 0.15  # the ends of the interval lie this far from the prediction
 DEATHS = ("out_of_memory", "out_of_gpu_memory")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a batch size took: the peak from outside, and TensorFlow's own of each step, in MiB."""
+    """What a batch size took: the peak from outside before, with its first step and at its end, and what TensorFlow
+    counted in each step; in MiB."""
 
     batch_size: int
     before_mib: float
@@ -40,15 +46,22 @@ class Stage:
 
 
 @dataclass
-class Heard:
-    """What a run has said, and when its clock began."""
+class Run:
+    """A request that is carried out in a sandbox: what it has said, and when its clock began."""
 
     started: float = 0.0
     said: list[dict[str, Any]] = field(default_factory=list)
 
-    def listener(self) -> sandbox.Listener:
-        """The callbacks for `sandbox.run`."""
-        return sandbox.Listener(sample=self._sample, answer=self._answer)
+    def do(self, request: dict[str, Any], cap_mib: float, time_limit: float) -> sandbox.Outcome:
+        """Carry out a request. Raises `CannotPredict` where the user's code is the reason that it cannot be."""
+        code = f"from course_utils.fit import training\ntraining.main({request!r})"
+        listener = sandbox.Listener(sample=self._sample, answer=self._answer)
+        outcome = sandbox.run([("fit", code)], budget_mib=cap_mib, time_limit=time_limit, listener=listener)
+        for problem in self.find("problem"):
+            raise CannotPredict(str(problem)[:2000])
+        if outcome.status in ("raised", "died"):
+            raise CannotPredict(f"The prediction ended early: {outcome.message}")
+        return outcome
 
     def _sample(self, since: float, _: float) -> None:
         self.started = self.started or time.monotonic() - since
@@ -64,34 +77,29 @@ class Heard:
 
     def number(self, key: str) -> float:
         """Return the last figure of this name, 0 without one."""
-        return next((_number(message[key]) for message in reversed(self.said) if key in message), 0.0)
+        return number((self.find(key) or [0.0])[-1])
+
+    def stages(self, trace: Sequence[tuple[float, float]]) -> list[Stage]:
+        """Return what each batch size took that was trained to its end."""
+
+        def highest(moment: Any) -> float:
+            return max((amount for at, amount in trace if at <= number(moment) - self.started), default=0.0)
+
+        return [
+            Stage(
+                max(1, int(number(said.get("batch_size")))),
+                *(highest(said.get(name)) for name in ("began", "stepped", "ended")),
+                tuple(map(number, said.get("peaks", [])[:100])),
+            )
+            for said in self.find("stage")
+        ]
 
 
-def run(request: dict[str, Any], cap_mib: float, time_limit: float) -> tuple[sandbox.Outcome, Heard]:
-    """Carry out a request in a sandbox. Raises `CannotPredict` where the user's code is the reason that it cannot."""
-    heard = Heard()
-    code = f"from course_utils.fit import training\ntraining.main({request!r})"
-    outcome = sandbox.run([("fit", code)], budget_mib=cap_mib, time_limit=time_limit, listener=heard.listener())
-    for problem in heard.find("problem"):
-        raise CannotPredict(str(problem)[:2000])
-    if outcome.status in ("raised", "died"):
-        raise CannotPredict(f"The prediction ended early: {outcome.message}")
-    return outcome, heard
-
-
-def stages(outcome: sandbox.Outcome, heard: Heard) -> list[Stage]:
-    """Return what each batch size took that was trained to its end."""
-
-    def highest(until: float) -> float:
-        return max((amount for at, amount in outcome.trace if at <= until - heard.started), default=0.0)
-
-    found = []
-    for said in heard.find("stage"):
-        moments = [highest(_number(said.get(key))) for key in ("began", "stepped", "ended")]
-        peaks = said.get("peaks")
-        counted = tuple(map(_number, peaks[:100])) if isinstance(peaks, list) else ()
-        found.append(Stage(int(_number(said.get("batch_size"))), *moments, counted))
-    return found
+def number(value: Any) -> float:
+    """A figure that a run has said. Raises `CannotPredict` where it cannot be one."""
+    if isinstance(value, int | float) and 0 <= value < 1e15:
+        return float(value)
+    raise CannotPredict("The run gave no figures: something in the model's code speaks in their place.")
 
 
 def free_mib() -> float:
@@ -99,174 +107,135 @@ def free_mib() -> float:
     return psutil.virtual_memory().available / 2**20 * FREE_SHARE
 
 
-def ladder(batch_size: int) -> list[int]:
-    """The batch sizes to train with: a quarter of the batch, at least 16, and a half and a quarter of that."""
-    top = min(batch_size, max(SMALLEST_TOP, math.ceil(batch_size / 4)))
-    return sorted({max(1, top // 4), max(1, top // 2), top})
-
-
-@dataclass(frozen=True)
-class Line:
-    """The peak by the batch size: measured at the largest that was trained, and what each further sample adds."""
-
-    top: Stage
-    slope: float
-    low_slope: float
-    high_slope: float
-    spread: float
-
-    def at(self, batch_size: int) -> tuple[float, float, float]:
-        """Return (predicted, low, high) in MiB."""
-        further = batch_size - self.top.batch_size
-        predicted = max(self.top.peak_mib + further * self.slope, 0.0)
-        low = min(self.top.peak_mib + further * self.low_slope, predicted * (1 - NEAREST))
-        high = max(self.top.peak_mib + further * self.high_slope + self.spread, predicted * (1 + NEAREST))
-        return predicted, max(low, predicted * (1 - FARTHEST)), min(high, predicted * (1 + FARTHEST))
-
-    def largest(self, memory_mib: float) -> int:
-        """The largest batch size whose peak stays below ``memory_mib``, even if it is as high as can be expected."""
-        if self.at(1)[2] >= memory_mib:
-            return 0
-        below, above = 1, 2
-        while self.at(above)[2] < memory_mib and above < 2**20:
-            below, above = above, above * 2
-        while above - below > 1:
-            middle = (below + above) // 2
-            below, above = (middle, above) if self.at(middle)[2] < memory_mib else (below, middle)
-        return below
-
-
-def line(found: list[Stage]) -> Line:
-    """Draw the line through the peaks, smallest batch first."""
-    first, top = found[0], found[-1]
+def expected(found: Sequence[Stage], batch_size: int) -> tuple[float, float, float]:
+    """Return the peak of a batch as (predicted, low, high), from the line through what smaller ones took."""
+    top = found[-1]
+    slopes = [_slopes(one, top) for one in found[-3:-1]] or [(0.0, top.peak_mib / top.batch_size)]
+    counted, rise = (sum(several) / len(slopes) for several in zip(*slopes, strict=True))
+    likely = rise if counted < COUNTS_LITTLE * rise else counted + UNCOUNTED_SHARE * (rise - counted)
+    beyond = batch_size - top.batch_size
     spread = max(top.counted) - min(top.counted) if top.counted else 0.0
+    predicted = max(top.peak_mib + beyond * likely, 0.0)
+    low = min(top.peak_mib + beyond * min(counted, 0.85 * likely), predicted * (1 - NEAREST))
+    high = max(top.peak_mib + beyond * max(rise, 1.15 * likely) + spread, predicted * (1 + NEAREST))
+    return predicted, max(low, predicted * (1 - FARTHEST)), min(high, predicted * (1 + FARTHEST))
+
+
+def _slopes(first: Stage, top: Stage) -> tuple[float, float]:
+    """What a sample adds to what TensorFlow counts, and to the whole peak, in MiB."""
     across = top.batch_size - first.batch_size
-    if not across:
-        return Line(top, top.peak_mib / top.batch_size, 0.0, top.peak_mib / top.batch_size, spread)
-    resident = max(0.0, (top.peak_mib - first.peak_mib) / across)
-    if not (top.counted and first.counted):
-        return Line(top, resident, 0.8 * resident, 1.15 * resident, spread)
-    counted = min(max(0.0, (max(top.counted) - max(first.counted)) / across), resident)
-    slope = counted + UNCOUNTED_SHARE * (resident - counted)
-    return Line(top, slope, counted, max(1.15 * slope, resident), spread)
+    rise = max(0.0, (top.peak_mib - first.peak_mib) / across)
+    counted = (max(top.counted) - max(first.counted)) / across if top.counted and first.counted else 0.0
+    return min(max(counted, 0.0), rise), rise
 
 
-def breakdown(line: Line, first: Stage, heard: Heard, batch_size: int, predicted: float) -> dict[str, float]:
+def breakdown(found: Sequence[Stage], run: Run, batch_size: int, predicted: float) -> dict[str, float]:
     """Share the predicted peak out: what is known of each part, as far as it goes; the rest is workspace."""
-    data = 4 * heard.number("data") / line.top.batch_size * batch_size  # two arrays wait, one is a tensor, one is used
-    counted = max(first.counted, default=first.peak_mib)
+    data = 4 * run.number("sample") * batch_size  # two arrays wait, one is a tensor, one is used
     known = {
-        "weights": heard.number("weights"),
-        "optimizer": heard.number("optimizer"),
+        "weights": run.number("weights"),
+        "optimizer": run.number("optimizer"),
         "data": data,
-        "activations": line.slope * batch_size - data,
-        "graph": first.peak_mib - counted,
-        "gradients": heard.number("gradients"),
+        "activations": predicted - expected(found, 0)[0] - data,
+        "graph": found[0].peak_mib - max(found[0].counted, default=found[0].before_mib),
+        "gradients": run.number("gradients"),
     }
     left, shares = predicted, dict.fromkeys(PARTS, 0.0)
     for part, amount in known.items():
         shares[part] = min(max(amount, 0.0), left)
         left -= shares[part]
-    shares["workspace"] = left
-    return shares
-
-
-def moment(found: list[Stage], predicted: float) -> str:
-    """When the peak comes, in words."""
-    first = found[0]
-    if first.before_mib > 0.97 * predicted:
-        return "while the model is built"
-    if first.first_mib > 0.97 * predicted:
-        return "in the first step, with the tracing of the graph"
-    return "in a training step"
+    return shares | {"workspace": left}
 
 
 def survives(request: dict[str, Any], batch_size: int, memory_mib: float, time_limit: float) -> bool:
     """Whether a fresh run with this batch trains in ``memory_mib``. Raises `CannotPredict` where it takes too long."""
-    asked = {"batch_sizes": [batch_size], "steps": STEPS, "seconds": time_limit / 5, "static": None}
-    outcome, heard = run(request | asked, min(memory_mib, free_mib()), time_limit)
-    if outcome.status not in DEATHS and not heard.find("stage"):
+    asked = {"batch_sizes": [batch_size], "steps": STEPS, "seconds": time_limit / 5, "patience": 0.0}
+    outcome = Run().do(request | asked, min(memory_mib, free_mib()), time_limit)
+    if outcome.status == "timed_out":
         raise CannotPredict(f"A batch of {batch_size} was not trained in {seconds(time_limit)}: allow more time.")
     return outcome.status == "finished"
 
 
-def predict(request: dict[str, Any], batch_size: int, memory_mib: float | None, time_limit: float) -> Prediction:
-    """Probe the model of a request. Raises `CannotPredict`."""
+def predict(
+    request: dict[str, Any], batch_size: int, memory_mib: float | None, time_limit: float, patience: float = PATIENCE
+) -> Prediction:
+    """Probe the model of a request; the batch itself is tried if that takes ``patience``. Raises `CannotPredict`."""
     began, cap = time.monotonic(), min(free_mib(), memory_mib or math.inf)
-    sizes = ladder(batch_size)
-    while True:
-        asked = {"batch_sizes": sizes, "steps": STEPS, "seconds": time_limit / 5, "static": None}
-        outcome, heard = run(request | asked, cap, time_limit)
-        found = stages(outcome, heard)
-        weights = heard.number("weights")
-        if memory_mib and weights >= memory_mib:
+    top = min(batch_size, max(SMALLEST_TOP, math.ceil(batch_size / 4)))
+    found: list[Stage] = []
+    while not found:
+        sizes = sorted({max(1, top // 4), max(1, top // 2), top})
+        further = [size for size in (batch_size, batch_size // 2) if size > top]
+        asked = {"batch_sizes": sizes, "further": further, "patience": patience}
+        run = Run()
+        outcome = run.do(request | asked | {"steps": STEPS, "seconds": time_limit / 5}, cap, time_limit)
+        found = run.stages(outcome.trace)
+        if memory_mib and (weights := run.number("weights")) >= memory_mib:
             raise CannotPredict(f"The weights alone take {mib(weights)}, and the memory is {mib(memory_mib)}.")
-        if found:
-            break
-        if outcome.status not in DEATHS:
-            raise CannotPredict(
-                f"No two steps of batch {sizes[0]} were done in {seconds(time_limit)}: allow more time."
-            )
-        if sizes[0] == 1:
-            built = "Training with a batch of 1" if heard.find("built") else "Building the model"
-            raise CannotPredict(f"{built} takes more than the {mib(cap)} that there are: it does not fit.")
-        sizes = sorted({max(1, size // 8) for size in sizes})
-    drawn = line(found)
-    predicted, low, high = drawn.at(batch_size)
-    notes = ["It came without `compile`: trained with Adam and the mean squared error."] * bool(heard.number("default"))
-    if outcome.status in DEATHS and batch_size >= (died := sizes[len(found)]):
-        predicted, low, high = max(predicted, cap), max(low, cap), max(high, cap * (1 + FARTHEST))
-        notes.append(f"A batch of {died} was killed at {mib(cap)}.")
-    tried = f"Trained with {' and '.join(str(one.batch_size) for one in found)}, {STEPS} steps each."
+        if not found and outcome.status not in DEATHS:
+            limit = seconds(time_limit)
+            raise CannotPredict(f"A batch of {sizes[0]} was not trained in {limit}: allow more time.")
+        if not found and top == 1:
+            doing = "Training with a batch of 1" if run.find("trying") else "Building the model"
+            raise CannotPredict(f"{doing} takes more than the {mib(cap)} that there are: it does not fit.")
+        top = max(1, top // 8)
+    predicted, low, high = expected(found, batch_size)
+    tried = " and ".join(str(one.batch_size) for one in found)
+    note = f"Trained with batches of {tried}, at most {STEPS} steps each."
+    if run.number("default"):
+        note += " The model came without `compile`: trained with Adam and the mean squared error."
+    if outcome.status in DEATHS:
+        died = run.number("trying")
+        note += f" A batch of {died:.0f} was killed at {mib(cap)}."
+        if batch_size >= died:
+            predicted, low, high = max(predicted, cap), max(low, cap), max(high, cap * (1 + FARTHEST))
+    largest = memory_mib and bisect_left(range(1, MOST_SAMPLES), memory_mib, key=lambda size: expected(found, size)[2])
     return Prediction(
         batch_size=batch_size,
         predicted_mib=predicted,
         low_mib=low,
         high_mib=high,
         method="probe",
-        breakdown=breakdown(drawn, found[0], heard, batch_size, predicted),
-        moment=moment(found, predicted),
-        sample_mib=heard.number("data") / drawn.top.batch_size,
+        breakdown=breakdown(found, run, batch_size, predicted),
+        moment=_moment(found[0], predicted),
+        sample_mib=run.number("sample"),
         seconds=time.monotonic() - began,
-        note=" ".join([tried, *notes]),
-        memory_mib=memory_mib,
-        largest_batch_size=None if memory_mib is None else drawn.largest(memory_mib),
-    )
-
-
-def estimate(request: dict[str, Any], batch_size: int, memory_mib: float | None, time_limit: float) -> Prediction:
-    """Have the model of a request estimated without a step. Raises `CannotPredict`."""
-    began, cap = time.monotonic(), free_mib()
-    sizes = [batch_size, 2 * batch_size] if memory_mib else [batch_size]
-    outcome, heard = run(request | {"batch_sizes": sizes}, cap, time_limit)
-    said = [one for one in heard.find("static") if isinstance(one, dict)]
-    if len(said) < len(sizes):
-        raise CannotPredict(f"The model could not be estimated: {outcome.message}")
-    figures = ("predicted_mib", "low_mib", "high_mib")
-    first, *others = ([_number(one.get(name)) for name in figures] for one in said)
-    largest = None
-    for other in others:
-        slope = max((other[2] - first[2]) / batch_size, 1e-6)
-        largest = max(0, int(batch_size + (memory_mib - first[2]) / slope))
-    parts = said[0].get("breakdown")
-    shares = {part: _number(parts.get(part)) for part in PARTS} if isinstance(parts, dict) else {}
-    return Prediction(
-        batch_size=batch_size,
-        **dict(zip(figures, first, strict=True)),
-        method="static",
-        breakdown=shares,
-        moment=str(said[0].get("moment"))[:200],
-        sample_mib=heard.number("sample"),
-        seconds=time.monotonic() - began,
-        device=str(said[0].get("device"))[:100],
-        note=str(said[0].get("note"))[:2000],
+        note=note,
         memory_mib=memory_mib,
         largest_batch_size=largest,
     )
 
 
-def _number(value: Any) -> float:
-    """A figure that a run has said. Raises `CannotPredict` where it cannot be one."""
-    if isinstance(value, int | float) and 0 <= value < 1e15:
-        return float(value)
-    raise CannotPredict("The run gave no figures: something in the model's code speaks in their place.")
+def _moment(first: Stage, predicted: float) -> str:
+    """When the peak comes, in words."""
+    if first.before_mib > (1 - NEAREST) * predicted:
+        return "while the model is built"
+    if first.first_mib > (1 - NEAREST) * predicted:
+        return "in the first step, when the graph is traced"
+    return "in a training step"
+
+
+def estimate(request: dict[str, Any], batch_size: int, memory_mib: float | None, time_limit: float) -> Prediction:
+    """Have the model of a request estimated without a step. Raises `CannotPredict`."""
+    began, run = time.monotonic(), Run()
+    outcome = run.do(request | {"batch_sizes": [batch_size, 2 * batch_size]}, free_mib(), time_limit)
+    if len(said := run.find("static")) < 2:
+        raise CannotPredict(f"The model could not be estimated: {outcome.message}")
+    predicted, low, high = (number(said[0].get(name)) for name in ("predicted_mib", "low_mib", "high_mib"))
+    slope = max((number(said[1].get("high_mib")) - high) / batch_size, 1e-6)
+    moment, device, note = (str(said[0].get(name))[:2000] for name in ("moment", "device", "note"))
+    return Prediction(
+        batch_size=batch_size,
+        predicted_mib=predicted,
+        low_mib=low,
+        high_mib=high,
+        method="static",
+        breakdown={part: number(said[0]["breakdown"].get(part)) for part in PARTS},
+        moment=moment,
+        sample_mib=run.number("sample"),
+        seconds=time.monotonic() - began,
+        device=device,
+        note=note,
+        memory_mib=memory_mib,
+        largest_batch_size=memory_mib and min(MOST_SAMPLES, max(0, int(batch_size + (memory_mib - high) / slope))),
+    )

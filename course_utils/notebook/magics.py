@@ -17,7 +17,6 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from course_utils import causes, doctor, fit, labs, sandbox, units
 from course_utils.cards import device
 from course_utils.cards.graded import progress_card, verdict_card
-from course_utils.cards.predictions import prediction_card
 from course_utils.cards.runs import RESULTS, cause_card, notice_card, outcome_card
 
 # Here and not where they are used: an interrupt during an import would leave NumPy half loaded, for good.
@@ -30,7 +29,7 @@ from course_utils.notebook import session
 from course_utils.notebook.live import Live
 from course_utils.notebook.named import CELLS
 from course_utils.notebook.progress import Progress, short
-from course_utils.notebook.show import show
+from course_utils.notebook.show import predict, show
 from course_utils.postmortem.summary import THIS_CELL
 from course_utils.sandbox.launch import ZygoteLost
 from course_utils.watch import notebook as watch
@@ -201,8 +200,7 @@ class CourseMagics(Magics):
         asked["build_model"] = names.get(asked["build_model"], asked["build_model"])
         asked["example"] = names.get(asked["example"], asked["example"])
         try:
-            asked["input_shape"] = asked["input_shape"] and fit.shape(asked["input_shape"])
-            show(prediction_card(fit.predict(**asked)))
+            predict(**asked)
         except fit.CannotPredict as error:
             raise UsageError(str(error)) from None
 

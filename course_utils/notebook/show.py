@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from IPython.display import display
 
-from course_utils import cards, memory
+from course_utils import cards, fit, memory
 from course_utils.cards import runs, tables
+from course_utils.cards.predictions import prediction_card
 from course_utils.sandbox import Outcome
 
 
@@ -22,6 +24,13 @@ def compare(outcomes: Mapping[str, Outcome], alt: str = "") -> None:
     ``alt`` tells a reader who does not see the picture what it shows. Raises ValueError if there is nothing to compare.
     """
     show(runs.comparison_card(outcomes, alt))
+
+
+def predict(build_model: fit.BuildModel, batch_size: int, **options: Any) -> fit.Prediction:
+    """Show and return what `course_utils.fit.predict` says. Raises `course_utils.fit.CannotPredict` with a sentence."""
+    prediction = fit.predict(build_model, batch_size, **options)
+    show(prediction_card(prediction))
+    return prediction
 
 
 def claims(rows: Sequence[tuple[str, str, str]]) -> None:
