@@ -6,6 +6,7 @@ Each command imports what it needs when it runs, so that ``--help`` is there at 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,8 @@ def run(
     """Run your own program or notebook in a sandbox, and say why it died. The exit code is that of a shell."""
     from course_utils import programs
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # so that nothing of the run is left
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
         code = programs.run(file, budget, gpu_budget, time_limit, report, recording)
     except programs.CannotRun as error:

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,8 +113,6 @@ def run(
         if report:
             report.open("ab").close()  # before a run of hours, not after it
         limits = _limits(budget, gpu_budget, time_limit)
-        screen = Terminal(limits.budget_mib)
-        listener = screen.listener()
         recorder = None
         if recording:
             here = {"cpus": os.cpu_count(), "left_mib": machine.left().mib}
@@ -123,11 +120,7 @@ def run(
             recorder = Recorder(recording, header)
             for name, source in cells:
                 recorder.write(Cell(name=name, source=source))
-            listener = replace(
-                listener,
-                sample=_both(listener.sample, recorder.sample),
-                sighting=_both(listener.sighting, recorder.sighting),
-            )
+        screen = Terminal(limits.budget_mib, recorder)
         try:
             outcome = sandbox.run(
                 cells,
@@ -136,7 +129,7 @@ def run(
                 gpu_budget_mib=limits.gpu_budget_mib,
                 directory=path.absolute().parent,
                 before=[("<begin>", _beginning(path.absolute()))],
-                listener=listener,
+                listener=screen.listener,
             )
         except KeyboardInterrupt:
             print("\nStopped. Nothing of the run goes on.", file=sys.stderr)
@@ -184,10 +177,6 @@ def _beginning(path: Path) -> str:
     """What runs before the code."""
     kept = {name: value for name, value in os.environ.items() if name in KEPT or name not in SANDBOX_ENVIRONMENT}
     return f"from course_utils.sandbox import own; own.begin({str(path)!r}, {kept!r}); del own"
-
-
-def _both(*calls: Callable[..., None]) -> Callable[..., None]:
-    return lambda *arguments: [call(*arguments) for call in calls] and None
 
 
 def exit_code(outcome: Outcome) -> int:

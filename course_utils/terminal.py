@@ -9,6 +9,7 @@ import sys
 import threading
 
 from course_utils.postmortem import Sighting
+from course_utils.recordings import Recorder
 from course_utils.sandbox import Listener
 from course_utils.units import mib, seconds
 
@@ -19,17 +20,15 @@ ERASE = "\r\x1b[K"
 class Terminal:
     """Writes from a thread of its own: a terminal or a pipe that waits must not hold up the watch over the memory."""
 
-    def __init__(self, budget_mib: float) -> None:
-        self.budget_mib = budget_mib
+    def __init__(self, budget_mib: float, recorder: Recorder | None = None) -> None:
+        """``recorder`` is told what the terminal is told."""
+        self.budget_mib, self.recorder = budget_mib, recorder
+        self.listener = Listener(self._put, whole_output=True, sample=self._sample, sighting=self._sighting)
+        self._is_seen = sys.stderr.isatty()
         self._place, self._drawn, self._within_line = "", False, False
         self._waiting: queue.Queue[tuple[str, str] | None] = queue.Queue(MOST_WAITING)
         self._thread = threading.Thread(target=self._keep_writing, daemon=True)
         self._thread.start()
-
-    def listener(self) -> Listener:
-        """The callbacks for `sandbox.run`."""
-        status = {"sample": self._sample, "sighting": self._sighting} if sys.stderr.isatty() else {}
-        return Listener(output=self._put, whole_output=True, **status)
 
     def close(self) -> None:
         """Wait until all is written, and take the status line away."""
@@ -42,11 +41,16 @@ class Terminal:
             self._waiting.put_nowait((stream, text))
 
     def _sighting(self, seen: Sighting) -> None:
+        if self.recorder:
+            self.recorder.sighting(seen)
         where = next((frame.where for frame in seen.stack if frame.where), None)
         self._place = f", {where.cell}, line {where.line}" if where else self._place
 
     def _sample(self, elapsed: float, amount: float) -> None:
-        self._put("status", f"{mib(amount)} of {mib(self.budget_mib)}, {seconds(elapsed)}{self._place}")
+        if self.recorder:
+            self.recorder.sample(elapsed, amount)
+        if self._is_seen:
+            self._put("status", f"{mib(amount)} of {mib(self.budget_mib)}, {seconds(elapsed)}{self._place}")
 
     def _keep_writing(self) -> None:
         while piece := self._waiting.get():

@@ -27,7 +27,7 @@ def run(
 def test_help_names_every_command_and_loads_nothing_heavy():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("grade", "check", "doctor", "explain"):
+    for command in ("grade", "check", "doctor", "explain", "run"):
         assert command in done.stdout
     heavy = "{'tensorflow', 'keras', 'numpy', 'PIL', 'IPython', 'nbformat', 'pydantic'}"
     program = f"import course_utils.cli, sys; print(sorted({heavy} & set(sys.modules)))"
@@ -125,6 +125,7 @@ def test_doctor_says_what_this_machine_holds():
     plain = run("doctor").stdout
     assert f"Isolation: {found['isolation']}" in plain and f"Memory is read by: {found['method']}" in plain
     assert "cannot see: files in /dev/shm" in plain
+    assert 0 < found["left_mib"] <= found["memory_mib"] and "Left of this" in plain and "of swap" in plain
     gpu = found["gpu"]
     assert gpu["available"] == (not gpu["why"])
     assert f"GPU memory is {'read by: NVML' if gpu['available'] else 'not read: ' + gpu['why']}." in plain

@@ -367,6 +367,15 @@ def test_a_mistake_in_a_magic_is_one_sentence(notebook: Notebook, code: str, sen
     assert cell.displays == []
 
 
+def test_an_exception_or_a_pasted_text_is_explained_and_the_machine_is_described(notebook: Notebook) -> None:
+    notebook.run("import numpy as np\nlarge = np.ones((10**7, 10**6))")
+    assert "as float64" in notebook.run("%course explain").text.casefold()
+    pasted = notebook.run("%%course explain\nYour session crashed after using all available RAM.\n")
+    assert "all available ram" in pasted.text.casefold() and "What to do: " in pasted.text
+    described = notebook.run("%course doctor").streams["stdout"]
+    assert "of swap" in described and "Limit of the container: " in described and "GPU memory is " in described
+
+
 def test_stored_notebook_keeps_the_card_and_no_status_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURSE_UTILS_PROGRESS", str(tmp_path))
     sources = [

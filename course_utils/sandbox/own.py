@@ -19,7 +19,7 @@ def begin(file: str, environment: dict[str, str]) -> None:
     os.environ.pop("TMPDIR", None)  # the sandbox's own working directory is here the user's
     os.environ.update(environment)
     tempfile.tempdir = None
-    if file.endswith(".ipynb"):
+    if file.lower().endswith(".ipynb"):
         builtins.get_ipython, builtins.display = shell, display
     else:
         sys.modules["__main__"].__file__ = file
