@@ -34,6 +34,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from course_utils import postmortem, units
 from course_utils.postmortem import End, Limits, Measurement, Outcome, Stack, Testimony
+from course_utils.postmortem.evidence import innermost
 from course_utils.postmortem.phases import PHASES
 from course_utils.sandbox import mailbox
 
@@ -200,7 +201,7 @@ class Recorded:
             cells=list(self.cells.items()),
         )
         stacks = (sighting.stack for sighting in reversed(self.sightings) if sighting.stack)
-        line = next((frame.where for frame in next(stacks, ()) if frame.where), None)
+        line = innermost(next(stacks, ()))
         said = Testimony(end=end, last_line=line, ledger=self.ledger.entries, facts=self.ledger.facts)
         concluded = postmortem.conclude(replace(found, **known), said)
         stops = f"The recording stops after {units.seconds(found.seconds)}, at {units.mib(trace[-1][1])}."

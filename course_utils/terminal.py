@@ -9,6 +9,7 @@ import sys
 import threading
 
 from course_utils.postmortem import Sighting
+from course_utils.postmortem.evidence import innermost
 from course_utils.recordings import Recorder
 from course_utils.sandbox import Listener
 from course_utils.units import mib, seconds
@@ -43,7 +44,7 @@ class Terminal:
     def _sighting(self, seen: Sighting) -> None:
         if self.recorder:
             self.recorder.sighting(seen)
-        where = next((frame.where for frame in seen.stack if frame.where), None)
+        where = innermost(seen.stack)
         self._place = f", {where.cell}, line {where.line}" if where else self._place
 
     def _sample(self, elapsed: float, amount: float) -> None:

@@ -16,6 +16,7 @@ from course_utils.cards.runs import outcome_card
 from course_utils.postmortem import Device, Frame, Limits, Outcome, Sighting, Where
 from course_utils.postmortem.growth import Growth
 from course_utils.postmortem.phases import Phase
+from tools import ROOT
 
 LIMITS = Limits(budget_mib=100, cap_mib=100, time_limit=60, isolation="process", method="procfs")
 LINE = Where("grow.py", 2, "kept = [bytearray(2**20) for _ in range(200)]")
@@ -67,6 +68,13 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert recorded.header.kind == "run" and recorded.header.limits == LIMITS
     assert list(recorded.cells) == ["grow.py"] and recorded.sightings[-1].stack == STACK
     assert "grow.py, line 2" in show(recorded.outcome())
+
+
+def test_the_recorded_death_of_the_book_is_still_read() -> None:
+    recorded = recordings.read(ROOT / "book" / "measured" / "train.jsonl")
+    assert recorded.cells["train.py"] == (ROOT / "book" / "measured" / "train.py").read_text()
+    outcome = recorded.outcome()
+    assert (outcome.status, outcome.blame.source) == ("out_of_memory", "pictures = pictures / 255")
 
 
 def test_a_recording_that_was_cut_off_still_says_who_grew(tmp_path: Path) -> None:
