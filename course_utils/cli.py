@@ -77,49 +77,57 @@ def grade(
     isolation: Annotated[str, typer.Option("--isolation", help="auto, bwrap, user or process.")] = "auto",
     seed_file: Annotated[Path | None, typer.Option("--seed-file", help="Secret text for the hidden images.")] = None,
     layout: Annotated[str, typer.Option("--layout", help="flat, folder, nbgrader, moodle, canvas or classroom.")] = "",
+    roster: Annotated[Path | None, typer.Option("--roster", help="CSV of the class: who is missing, unknown.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List file, student, lab, attempt; grade nothing.")
+    ] = False,
+    regrade: Annotated[list[str] | None, typer.Option("--regrade", help="Grade a student or a verdict again.")] = None,
+    compare: Annotated[Path | None, typer.Option("--compare", help="Earlier results: say what changed, why.")] = None,
+    pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Results without names, to be shared.")] = False,
 ) -> None:
     """Grade submissions: verdict, score, peak and accuracy of each into --out."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from course_utils import reports, sandbox
+    from course_utils import sandbox
     from course_utils.grading.many import grade_paths
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    progress = Progress(*columns, console=Console(stderr=True))
-    bar = progress.add_task("Grading", total=None)
-
-    def advance(level: str, done: int, total: int) -> None:
-        progress.update(bar, description=f"Grading ({level})", completed=done, total=total)
-        progress.start()
+    from course_utils.grading.plan import plan
+    from course_utils.grading.progress import Progress
+    from course_utils.reports import Writer
+    from course_utils.reports.compare import changes, earlier
 
     with _one_sentence():
-        try:
-            graded = grade_paths(
-                paths,
-                out,
-                jobs=jobs,
-                isolation=isolation,
-                seed_file=seed_file,
-                layout=layout,
-                say=_warn,
-                progress=advance,
-            )
-        except KeyboardInterrupt:
-            task = progress.tasks[bar]
-            _warn(f"Stopped. {task.completed:g} of {task.total or 0:g} are graded; the same command goes on.")
-            sandbox.stop()
-            os._exit(130)  # without waiting for runs in threads; they die with this process
-        finally:
-            if progress.live.is_started:
-                progress.stop()
-    try:
-        written = reports.write(graded.records, out)
-    except OSError as error:
-        _stop(f"Cannot write the results into {out} ({error.strerror}).")
+        if dry_run:
+            planned = plan(paths, leave_out=out, layout=layout, roster=roster)
+            print(*planned.rows, *planned.sentences, sep="\n")
+            return
+        before = earlier(compare) if compare else []
+        writer = Writer(out, pseudonyms)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+        with Progress() as progress:
+            try:
+                graded = grade_paths(
+                    paths,
+                    out,
+                    jobs=jobs,
+                    isolation=isolation,
+                    seed_file=seed_file,
+                    layout=layout,
+                    roster=roster,
+                    regrade=regrade or (),
+                    say=_warn,
+                    progress=progress.advance,
+                    write=writer.write,
+                )
+            except KeyboardInterrupt:
+                _warn(f"Stopped. {progress.done} of {progress.total} are graded; the same command goes on.")
+                sandbox.stop()
+                os._exit(130)  # without waiting for runs in threads; they die with this process
     screen = Console()
-    screen.print(_table(graded.records, screen.width))
-    print("Written: " + ", ".join(map(str, written)))
+    screen.print(_table(writer.shown(graded.records), screen.width))
+    print("Written: " + ", ".join(map(str, writer.paths)))
+    if compare:
+        print(*changes(before, graded.results), sep="\n")
     for failure in graded.failures:
         _warn(str(failure))
     if graded.failures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -27,15 +28,60 @@ def cache_folder() -> Path:
     return folder
 
 
+SCRATCH = "course-utils-"
+
+
 @contextlib.contextmanager
 def scratch(prefix: str) -> Iterator[Path]:
-    """A temporary folder for a run, removed afterwards whatever the run has made of it."""
-    # mkdtemp and not TemporaryDirectory: the learner's files may be unreadable, which must not break the clean-up.
-    folder = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
+    """A temporary folder for a run, removed afterwards whatever the run has made of it.
+
+    It is locked as long as this process lives, so that `remove_leftovers` knows those of killed processes.
+    """
+    for _ in range(3):
+        # mkdtemp and not TemporaryDirectory: the learner's files may be unreadable, which must not break the clean-up.
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH + prefix)).resolve()
+        lock = _lock(folder)
+        if lock is not None and folder.exists():
+            break  # it was not taken for a leftover in between
     try:
         yield folder
     finally:
         remove(folder)
+        if lock is not None:  # some network folders cannot be locked
+            os.close(lock)
+
+
+def remove_leftovers() -> int:
+    """Remove the temporary folders of killed processes, and what is mounted in them; return how many there were."""
+    count = 0
+    for folder in Path(tempfile.gettempdir()).resolve().glob(f"{SCRATCH}*"):
+        lock = _lock(folder)
+        if lock is None:
+            continue
+        with contextlib.suppress(OSError):
+            mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+            for place in reversed([place for place in mounted if place.startswith(f"{folder}/")]):
+                subprocess.run(["umount", "-l", place], stderr=subprocess.DEVNULL, check=False)
+        remove(folder)
+        os.close(lock)
+        count += 1
+    return count
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder of this user's; None if another process has done so, or it is not one."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        if os.geteuid() in (0, os.fstat(descriptor).st_uid):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
 
 
 def remove(folder: Path) -> None:

@@ -73,6 +73,11 @@ def test_the_grader_itself_never_imports_tensorflow(tmp_path):
         (["grade", "FILE", "--out", "OUT", "--seed-file", "nowhere"], "Cannot read nowhere"),
         (["grade", "FILE", "--out", "OUT", "--seed-file", "BLANK"], "is empty"),
         (["grade", "FILE", "--out", "BROKEN"], "Cannot keep grades"),
+        (["grade", "FILE", "--out", "OUT", "--layout", "castle"], "There is no layout 'castle'"),
+        (["grade", "FILE", "--out", "OUT", "--roster", "nowhere.csv"], "Cannot read the roster nowhere.csv"),
+        (["grade", "FILE", "--out", "OUT", "--roster", "BLANK"], "is empty"),
+        (["grade", "FILE", "--out", "OUT", "--compare", "EMPTY"], "Cannot compare with"),
+        (["grade", "FILE", "--out", "OUT", "--regrade", "nobody"], "no student and no verdict is called so"),
         (["check", "nowhere.ipynb"], "nowhere.ipynb does not exist"),
         (["check", "EMPTY"], "is a folder"),
         (["explain", "nowhere.txt"], "Cannot read nowhere.txt"),
@@ -85,7 +90,7 @@ def test_what_cannot_be_done_is_one_sentence_and_code_2(tmp_path, words, expecte
     places["FILE"].write_text("def train(folder): pass")
     places["BLANK"].write_text("\n")
     places["BROKEN"].mkdir()
-    (places["BROKEN"] / "grades.sqlite").write_text("this is no database" * 100)
+    (places["BROKEN"] / "grades.sqlite").mkdir()
     done = run(*(places.get(word, word) for word in words))
     assert done.returncode == 2
     assert expected in done.stderr and len(done.stderr.strip().splitlines()) == 1

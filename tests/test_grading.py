@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from test_grading_submission import TRAIN, code, notebook
 
 from course_utils import labs, postmortem, sandbox, scans
-from course_utils.grading import many, record, score, seed, submission
+from course_utils.grading import kept, many, record, score, seed, submission
 from course_utils.grading.grade import grade_answer, isolation_level
 from course_utils.grading.seed import CannotGrade, seed_from
 from course_utils.grading.tasks import pipeline, predicting, search
@@ -533,8 +533,8 @@ def test_identical_answers_are_run_once_and_graded_alike(tmp_path):
         path = notebook(tmp_path / f"{student}.ipynb", cell)
         one = submission.read(path)
         tasks += [(one, answer) for answer in one.answers]
-    grades = many.Grades(tmp_path / "grades.sqlite")
-    first, second = many.grade_many(tasks, grades, isolation="process", seed=0, jobs=2)
+    grades = kept.Grades(tmp_path / "grades.sqlite")
+    (_, first), (_, second) = many.grade_many(tasks, grades, isolation="process", seed=0, jobs=2)
     assert [first.student, second.student] == ["ada", "bob"]
     assert first.verdict == "raised"
     assert first.sha256 != second.sha256  # of files that differ in their outputs alone
@@ -544,7 +544,7 @@ def test_identical_answers_are_run_once_and_graded_alike(tmp_path):
 
 def test_a_lab_that_asks_for_something_else_is_graded_again(tmp_path, monkeypatch):
     (answer,) = submission.read(notebook(tmp_path / "01.ipynb", code(f"%%graded 01\n{TRAIN}"))).answers
-    grades = many.Grades(tmp_path / "grades.sqlite")
+    grades = kept.Grades(tmp_path / "grades.sqlite")
     asked = {"isolation": "process", "seed": 0}
     grades.put(many.key(answer, **asked), record.Record(verdict="passed", message="It fits."))
     assert grades.get(many.key(answer, **asked))

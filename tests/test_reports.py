@@ -22,7 +22,7 @@ def records():
 
 
 def test_json_is_the_records_themselves(tmp_path):
-    reports.write(list(records()), tmp_path)
+    reports.Writer(tmp_path).write(list(records()))
     read = json.loads((tmp_path / "results.json").read_text())
     assert [record["student"] for record in read] == ["-ada", "@bob"]
     for record in read:
@@ -30,7 +30,7 @@ def test_json_is_the_records_themselves(tmp_path):
 
 
 def test_csv_has_a_row_a_record_and_no_formula(tmp_path):
-    reports.write(list(records()), tmp_path)
+    reports.Writer(tmp_path).write(list(records()))
     rows = list(csv.DictReader(io.StringIO((tmp_path / "results.csv").read_text(), newline="")))
     assert [row["verdict"] for row in rows] == ["passed", "raised"]
     assert rows[0]["score"] == "100.0" and rows[0]["peak_mib"] == "20.0" and rows[1]["peak_mib"] == ""
@@ -40,8 +40,8 @@ def test_csv_has_a_row_a_record_and_no_formula(tmp_path):
 
 
 def test_writing_leaves_nothing_half_done(tmp_path):
-    reports.write(list(records()), tmp_path)
-    reports.write([], tmp_path)
+    reports.Writer(tmp_path).write(list(records()))
+    reports.Writer(tmp_path).write([])
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "memory-accuracy.svg",
         "results.csv",
@@ -59,7 +59,7 @@ def test_the_picture_has_a_panel_a_lab_and_a_mark_an_answer(tmp_path):
         Record(verdict="raised", student="dora", lab="01", peak_mib=0.0, **asked),
         Record(verdict="rejected", student="eve", lab="13", message="So."),
     ]
-    reports.write(given, tmp_path)
+    reports.Writer(tmp_path).write(given)
     texts, marks = drawn((tmp_path / "memory-accuracy.svg").read_text())
     assert {"Lab 01", "Lab 13", "budget", "<b>&ada $x", "bob", "cy", "dora"} <= texts and "eve" not in texts
     assert marks == 4  # also of the answer that needed nothing

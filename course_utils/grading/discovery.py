@@ -61,7 +61,7 @@ def read_found(found: Found) -> Submission:
     """Read what :func:`discover` found."""
     owner = found.owner
     if found.problem:
-        one = Submission(found.path, owner.student, "", (Answer(found.lab, problem=found.problem),))
+        one = Submission(found.path, owner.student, "", (Answer(found.lab, problem=found.problem, rank=1),))
     else:
         file = owner.file or found.path.name
         one = read(found.path, student=owner.student, lab=found.lab, root=found.root, name=file)
@@ -116,7 +116,10 @@ class _Search:
 
     def given(self, path: Path) -> Iterator[Found]:
         """All under a path that the instructor named."""
-        if os.path.isdir(path) and not path.name.endswith(SUFFIXES):
+        owner = names.moodle(path.name) or names.classroom(path.name) if not self.layout else None
+        if os.path.isdir(path) and owner:
+            yield from self.of_student(path, owner, owner.lab, path.parent)
+        elif os.path.isdir(path) and not path.name.endswith(SUFFIXES):
             yield from self.of_class(path, lab_of_folder(path.name))
         elif path.suffix.lower() == ".zip" and self.scratch:
             try:
@@ -190,7 +193,7 @@ class _Search:
                     f"as folders of which {groups[0]} holds several students",
                     f"Use --layout folder for the first; for the second, give {groups[0]} and the others as paths.",
                 )
-            slug = _common_slug(holders) if layout == "classroom" else ""
+            slug = names.common_slug(holders) if layout == "classroom" else ""
             for entry in holders:
                 yield from self.of_holder(folder, entry, lab, slug)
 
@@ -199,9 +202,12 @@ class _Search:
         owner = owner or (names.canvas(entry) if self.layout in ("", "canvas") else None)
         problem = ""
         if owner is None and self.layout in ("moodle", "canvas"):
-            problem = f"{entry} is not named as {self.layout.capitalize()} names files, so nobody knows whose it is."
+            problem = self.unnamed(entry)
         owner = owner or names.plain(entry)
         return Found(folder / entry, owner, lab_number(owner.file) or lab, folder, problem, folder)
+
+    def unnamed(self, entry: str) -> str:
+        return f"{entry} is not named as {self.layout.capitalize()} names files, so nobody knows whose it is."
 
     def of_holder(self, folder: Path, entry: str, lab: str, slug: str) -> Iterator[Found]:
         """All in a folder or zip file of a class."""
@@ -210,12 +216,14 @@ class _Search:
         owner = names.moodle(plain) if layout in ("", "moodle") else None
         if layout in ("", "canvas") and not os.path.isdir(path):
             owner = owner or names.canvas(entry)
-        if layout == "classroom" and slug and plain.startswith(slug):
-            owner = Owner(plain[len(slug) :], lab=lab_number(slug))
-        elif layout in ("", "classroom"):
+        if layout in ("", "classroom"):
             owner = owner or names.classroom(plain)
+        if owner is None and slug and plain.startswith(slug):
+            owner = Owner(plain[len(slug) :], lab=lab_number(slug))
         if owner is None and layout == "flat" and os.path.isdir(path):
             yield from self.of_class(path, lab_of_folder(entry) or lab)
+        elif owner is None and layout in ("moodle", "canvas"):
+            yield Found(path, Owner(plain), lab, folder, self.unnamed(entry), folder)
         elif owner is None and layout in ("", "flat") and self.is_group(folder, entry):
             yield from self.of_group(path, plain, lab)
         else:
@@ -337,8 +345,3 @@ def _closed(folder: Path, owner: Owner, place: Path) -> Found:
 
 def _is_lab_folder(folder: str, bare: bool) -> bool:
     return bool(lab_of_folder(folder)) and (bare or not folder.isdigit())
-
-
-def _common_slug(folders: list[str]) -> str:
-    """What the names of all folders begin with, up to a hyphen: the assignment, as GitHub Classroom writes it."""
-    return os.path.commonprefix(folders).rpartition("-")[0] + "-" if len(folders) > 1 else ""

@@ -145,7 +145,10 @@ def _line(where: Where | None) -> dict[str, Any] | None:
 
 def of_student(record: Record, submission: Submission) -> Record:
     """The record of an answer as that of the student who handed it in."""
-    own = {"student": clean(submission.student), "submission": clean(submission.path), "sha256": submission.sha256}
+    one = submission
+    own = {"student": clean(one.student), "submission": clean(one.path), "sha256": one.sha256}
+    own |= {"student_id": clean(one.student_id), "attempt": one.attempt, "late": one.late}
+    own |= {"identical": one.identical, "note": clean(one.note, 2000)}
     return record.model_copy(update=own)
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from course_utils import labs, sandbox
-from course_utils.grading import discovery, seed
+from course_utils import files, labs, memory, sandbox
+from course_utils.grading import kept, seed
 from course_utils.grading.grade import grade_answer, isolation_level, of_student
-from course_utils.grading.record import SCHEMA, Record, clean, versions
+from course_utils.grading.plan import plan
+from course_utils.grading.record import SCHEMA, Record, Verdict, clean, versions
 from course_utils.grading.seed import CannotGrade
 from course_utils.grading.submission import Answer, Submission
 
@@ -37,44 +37,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Graded:
-    """What became of a class: a record an answer, or a failure of the grader."""
+    """What became of a class: a record an answer, or a failure of the grader; and all results that are kept."""
 
     records: list[Record]
     failures: list[Failure]
-
-
-class Grades:
-    """Finished records in a SQLite file. Each is on disk before the next is asked for, so a kill loses none.
-
-    Raises:
-        CannotGrade: the file cannot be written, or is something else.
-    """
-
-    def __init__(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.connection = sqlite3.connect(path, timeout=30)
-            with self.connection:
-                self.connection.execute(
-                    "CREATE TABLE IF NOT EXISTS grades (key TEXT PRIMARY KEY, record TEXT NOT NULL)"
-                )
-        except (OSError, sqlite3.Error) as error:
-            raise CannotGrade(f"Cannot keep grades in {path} ({error}): choose another --out folder.") from None
-
-    def get(self, key: str) -> Record | None:
-        row = self.connection.execute("SELECT record FROM grades WHERE key = ?", (key,)).fetchone()
-        return Record.model_validate_json(row[0]) if row else None
-
-    def put(self, key: str, record: Record) -> None:
-        try:
-            with self.connection:
-                row = (key, record.model_dump_json())
-                self.connection.execute("INSERT OR REPLACE INTO grades VALUES (?, ?)", row)
-        except sqlite3.Error as error:
-            raise CannotGrade(f"Cannot write grades.sqlite ({error}): free some space and run this again.") from None
-
-    def close(self) -> None:
-        self.connection.close()
+    results: list[Record]
 
 
 def key(answer: Answer, *, isolation: str, seed: int) -> str:
@@ -94,8 +61,11 @@ def grade_paths(
     isolation: str = "auto",
     seed_file: Path | None = None,
     layout: str = "",
+    roster: Path | None = None,
+    regrade: Collection[str] = (),
     say: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[str, int, int], None] = lambda level, done, total: None,
+    write: Callable[[Collection[Record], bool], None] = lambda records, finished: None,
 ) -> Graded:
     """Grade all submissions under files and folders; what an earlier call has finished is not graded again.
 
@@ -106,13 +76,20 @@ def grade_paths(
         isolation: ``process``, ``user``, ``bwrap`` or ``auto``.
         seed_file: Secret text that the hidden images are drawn with; only its owner may read it.
         layout: One of ``discovery.LAYOUTS``; "" to tell it from the names.
+        roster: CSV file with the students of the class.
+        regrade: Students, and verdicts, that are graded again.
         say: Is given sentences for the instructor before anything is graded.
         progress: Is given the isolation level, the number of answers that are graded, and of all.
+        write: Is given all results that ``out`` holds, of earlier calls too, as they come, and whether that is all.
 
     Raises:
         CannotGrade: a path does not exist or holds no submission, or this host or this secret is not fit for grading.
     """
-    found = discovery.discover(paths, leave_out=out, layout=layout)
+    planned = plan(paths, leave_out=out, layout=layout, roster=roster)
+    tasks = planned.tasks()
+    known = {name for one, _ in tasks for name in (one.student, one.student_id) if name} | set(get_args(Verdict))
+    if wrong := sorted(set(regrade) - known):
+        raise CannotGrade(f"--regrade {wrong[0]}: no student and no verdict is called so.")
     level = isolation_level(isolation)
     if isolation == "auto" and level == "process":
         say(
@@ -120,8 +97,8 @@ def grade_paths(
             f"host cannot hold 'bwrap': {sandbox.unavailable('bwrap')}"
         )
     secret = seed.read_seed(seed_file) if seed_file else None
-    graded = Graded([], [])
-    with contextlib.closing(Grades(out / "grades.sqlite")) as grades:
+    graded = Graded([], [], [])
+    with kept.locked(out), contextlib.closing(kept.Grades(out / "grades.sqlite", say)) as grades:
         if secret is None:
             secret, new = seed.kept_seed(out)
             if new:
@@ -129,15 +106,38 @@ def grade_paths(
                     "The hidden images of the public seed are public, so a secret was made for this class. It is kept "
                     f"in {out / seed.FILE_NAME}: give it as --seed-file to draw the same images elsewhere."
                 )
-        tasks = [(one, answer) for one in map(discovery.read_found, found) for answer in one.answers]
+        if files.remove_leftovers() + memory.remove_leftovers():
+            say("Removed what an earlier run, which was killed, had left: temporary folders and control groups.")
+        for sentence in planned.sentences:
+            say(sentence)
+        found = planned.paths()
+        stale = {place for place, one in grades.results.items() if one.submission in found}
         progress(level, 0, len(tasks))
-        for done, result in enumerate(grade_many(tasks, grades, isolation=level, seed=secret, jobs=jobs), start=1):
-            (graded.failures if isinstance(result, Failure) else graded.records).append(result)
-            progress(level, done, len(tasks))
+        try:
+            how = {"isolation": level, "seed": secret, "jobs": jobs, "regrade": regrade}
+            for done, (one, result) in enumerate(grade_many(tasks, grades, **how), start=1):
+                if isinstance(result, Failure):
+                    graded.failures.append(result)
+                else:
+                    graded.records.append(result)
+                    grades.keep(one.place, result)
+                    write(grades.results.values(), False)
+                progress(level, done, len(tasks))
+            now = {(one.student, one.lab, one.submission) for one in graded.records}
+            failed = {clean(failure.submission.path) for failure in graded.failures}
+            for place in stale & set(grades.results):  # the same files, which an earlier call read in another way
+                one = grades.results[place]
+                if (one.student, one.lab, one.submission) not in now and one.submission not in failed:
+                    grades.drop(place)
+        finally:
+            write(grades.results.values(), True)
+        graded.results.extend(grades.results.values())
     return graded
 
 
-def grade_many(tasks: Iterable[Task], grades: Grades, *, jobs: int = 1, **how: Any) -> Iterator[Record | Failure]:
+def grade_many(
+    tasks: Iterable[Task], grades: kept.Grades, *, jobs: int = 1, regrade: Collection[str] = (), **how: Any
+) -> Iterator[tuple[Submission, Record | Failure]]:
     """Grade each answer and yield its record as soon as it is there, remembered ones first.
 
     A failure of the grader costs nobody else their grade.
@@ -146,35 +146,41 @@ def grade_many(tasks: Iterable[Task], grades: Grades, *, jobs: int = 1, **how: A
         tasks: What to grade.
         grades: Where finished records are kept.
         jobs: How many run at once.
+        regrade: Students, and verdicts, whose answers are graded although they are remembered.
         how: ``isolation``, a level of ``sandbox.LEVELS``, and ``seed``, of the hidden images.
 
     Raises:
         CannotGrade: nothing can be graded on this host.
     """
-    waiting: dict[str, list[Task]] = {}  # two students may hand in the same answer: it is run once, for both
-    for task in tasks:
-        submission, answer = task
+    same: dict[str, list[Task]] = {}  # two students may hand in the same answer: it is run once, for both
+    for submission, answer in tasks:
         if answer.problem:
-            yield of_student(grade_answer(answer, None), submission)
-        elif known := grades.get(name := key(answer, **how)):
-            yield of_student(known, submission)
+            yield submission, of_student(grade_answer(answer, None), submission)
         else:
-            waiting.setdefault(name, []).append(task)
+            same.setdefault(key(answer, **how), []).append((submission, answer))
+    waiting: dict[str, list[Task]] = {}
+    for name, alike in same.items():
+        known = grades.get(name)
+        again = {one for submission, _ in alike for one in (submission.student, submission.student_id)}
+        if known and not (again | {known.verdict}).intersection(regrade):
+            yield from ((submission, of_student(known, submission)) for submission, _ in alike)
+        else:
+            waiting[name] = alike
     pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="grade")
     try:
         running = {}
         for name, ((_, answer), *_) in waiting.items():
             running[pool.submit(grade_answer, answer, labs.get(answer.lab), **how)] = name
         for future in as_completed(running):
-            same = waiting[running[future]]
+            alike = waiting[running[future]]
             try:
                 record = future.result()
             except CannotGrade:
                 raise
             except Exception as error:
-                yield from (Failure(*task, error) for task in same)
+                yield from ((task[0], Failure(*task, error)) for task in alike)
             else:
                 grades.put(running[future], record)
-                yield from (of_student(record, submission) for submission, _ in same)
+                yield from ((submission, of_student(record, submission)) for submission, _ in alike)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -8,6 +8,7 @@ time. GitHub Classroom names each folder after the assignment and the account: `
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +91,17 @@ def classroom(name: str) -> Owner | None:
     """Read a folder's name as GitHub Classroom writes it, where the assignment is named after a lab."""
     for lab in labs.specs():
         for slug in (lab.name, lab.name.replace("_", "-")):
-            if name.startswith(f"{slug}-") and name != f"{slug}-":
+            if name.startswith(f"{slug}-") and not is_group(name) and name != f"{slug}-":
                 return Owner(name[len(slug) + 1 :], lab=lab.number)
     match = re.fullmatch(r"(lab-?\d{1,2})-(.+)", name, re.IGNORECASE | re.DOTALL)
-    return Owner(match[2], lab=lab_of_folder(match[1])) if match and lab_of_folder(match[1]) else None
+    if match is None or is_group(name) or not lab_of_folder(match[1]):
+        return None
+    return Owner(match[2], lab=lab_of_folder(match[1]))
+
+
+def common_slug(folders: list[str]) -> str:
+    """What the names of all folders begin with, up to a hyphen: the assignment, as GitHub Classroom writes it."""
+    return os.path.commonprefix(folders).rpartition("-")[0] + "-" if len(folders) > 1 else ""
 
 
 def plain(name: str) -> Owner:
@@ -124,7 +132,8 @@ def attempt_of_folder(name: str) -> int:
 
 def is_group(name: str) -> bool:
     """Whether a folder is named after a section, a week or a lab, and so after no student."""
-    return not name.isdigit() and bool(_GROUP.fullmatch(name.strip()) or lab_of_folder(name))
+    name = name.strip().removesuffix("-submissions")  # how GitHub Classroom names the folder of a download
+    return not name.isdigit() and bool(_GROUP.fullmatch(name) or lab_of_folder(name))
 
 
 def is_lab(name: str) -> bool:

@@ -117,6 +117,11 @@ class Record(BaseModel):
     submission: Text = Field("", description="The file, as found; empty for an answer graded in a notebook.")
     sha256: str = Field("", pattern="^([0-9a-f]{64})?$", description="Of the file; empty if it could not be read.")
     student: Text = ""
+    student_id: Text = Field("", description="The number that the course platform gives the student.")
+    attempt: int = Field(1, ge=1, description="Which attempt this is; the newest counts.")
+    late: bool = Field(False, description="As the course platform says.")
+    identical: bool = Field(False, description="Whether another person handed in the same answer.")
+    note: Annotated[str, _line(2000)] = Field("", description="For the instructor: attempts, identical answers.")
     lab: str = Field("", pattern="^([0-9]{2})?$", description="Empty if the file names none.")
     verdict: Verdict
     score: float = Field(0.0, ge=0, le=100)

@@ -51,6 +51,8 @@ def kept_seed(out: Path) -> tuple[int, bool]:
     path = out / FILE_NAME
     try:
         out.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and not path.stat().st_size:  # an earlier call was killed, or met a full disk
+            path.unlink()
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32) + "\n")
     except FileExistsError:

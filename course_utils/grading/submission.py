@@ -16,7 +16,7 @@ import stat
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ class Answer:
     where: dict[str, Any] | None = None
     attempted: bool = True
     """False for a starter that was handed in as it was."""
+    rank: int = 3
+    """What counts beside other files of a student: 3 graded cells, or a file too broken to have any; 2 a script that
+    defines the function of its lab; 1 a notebook, and 0 a script, that holds no answer."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Submission:
     attempt: int = 1
     note: str = ""
     """What the instructor should know besides the verdict."""
+    identical: bool = False
+    """Whether another person handed in the same answer."""
 
 
 def lab_number(text: str) -> str:
@@ -136,7 +141,7 @@ def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = No
     student = student or path.stem
     name = name or path.name
     lab = lab_number(name) or lab
-    digest = ""
+    digest, script, whole = "", path.suffix.lower() == ".py", False
     try:
         data = _read_bytes(path, root)
         digest = hashlib.sha256(data).hexdigest()
@@ -147,17 +152,21 @@ def read(path: Path, *, student: str = "", lab: str = "", root: Path | None = No
             found, problem = graded_cells(_percent_cells(text))
             cells = any(_PERCENT.fullmatch(line) or _MAGIC.fullmatch(line) for line in text.split("\n"))
             if not found and not problem and lab and not cells:
-                found = {lab: (("file", text),)}
+                found, whole = {lab: (("file", text),)}, True
     except _Unreadable as error:
-        return Submission(path, student, digest, (Answer(lab, problem=str(error)),))
+        rank = 3 if path.suffix.lower() == ".ipynb" or (script and lab_number(name)) else 0
+        return Submission(path, student, digest, (Answer(lab, problem=str(error), rank=rank),))
     answers = [check(labs.get(number), cells, f"{name}: ") for number, cells in sorted(found.items())]
+    if whole:
+        function = labs.get(lab).function
+        defines = re.search(rf"^(def {function}\b|{function}\s*=)", text, re.MULTILINE)
+        answers = [replace(answers[0], rank=2 if defines or lab_number(name) else 0)]
     if problem:
         answers.append(Answer(lab if lab not in found else "", problem=f"{name}: {problem}."))
     if not answers:
-        script = path.suffix.lower() == ".py"
         line, rename = ("# %%graded NN", ", or start the file's name with NN") if script else ("%%graded NN", "")
         advice = f"put `{line}` (NN is the lab's number) in the first line of the cell with your answer{rename}"
-        answers = [Answer(lab, problem=f"{name} has no graded cell: {advice}.")]
+        answers = [Answer(lab, problem=f"{name} has no graded cell: {advice}.", rank=0 if script else 1)]
     return Submission(path, student, digest, tuple(answers))
 
 

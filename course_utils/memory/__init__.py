@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 
-from course_utils.memory.cgroup import CgroupV1, CgroupV2
+from course_utils.memory.cgroup import CgroupV1, CgroupV2, remove_leftovers
 from course_utils.memory.gpu import GpuMeter
 from course_utils.memory.meter import MIB, Meter, MeterUnavailable, Sample, kill_all
 from course_utils.memory.procfs import ProcfsMeter, anonymous_mib, machine_kills, processor_seconds, waited_seconds
@@ -30,6 +30,7 @@ __all__ = [
     "machine_kills",
     "open_meter",
     "processor_seconds",
+    "remove_leftovers",
     "waited_seconds",
 ]
 
