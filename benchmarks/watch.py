@@ -2,7 +2,8 @@
 
 Trains the same Keras model in one kernel, with the watch on and off in turn, about ten seconds each time, and prints
 the median of the quotients on / off: of the seconds on the clock, and of the processor's seconds of the kernel. Half of
-the rounds begin with the watch off. Use a quiet machine: what is to be seen is a percent or two.
+the rounds begin with the watch off. On a busy machine these say little, so what the watch itself takes is printed too:
+the processor's seconds of its threads in the kernel, and of the recorder, as shares of those of the training.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from rich.console import Console
 
 PREPARE = """
 %load_ext course_utils
-import json, os, time
+import json, os, threading, time
+from pathlib import Path
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 import keras, numpy as np
 keras.utils.set_random_seed(1)
@@ -26,10 +28,24 @@ layers = keras.layers
 model = keras.Sequential([keras.Input((64, 64, 3)), layers.Conv2D(16, 3, activation="relu"), layers.MaxPooling2D(),
                           layers.Conv2D(16, 3, activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(4)])
 model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+def ran(task):
+    return int(task.read_text().split()[0]) / 1e9
+def own_seconds():
+    names = ("snapshot", "watch")
+    threads = [thread.native_id for thread in threading.enumerate() if thread.name in names]
+    recorders = [task for task in Path("/proc").glob("[0-9]*") if is_recorder(task)]
+    return (sum(ran(Path(f"/proc/self/task/{thread}/schedstat")) for thread in threads),
+            sum(ran(task / "schedstat") for task in recorders))
+def is_recorder(task):
+    try:
+        return f"course_utils.watch.recorder\0[{os.getpid()}," in (task / "cmdline").read_text()
+    except OSError:
+        return False
 def measure(epochs):
-    clock, processor = time.perf_counter(), time.process_time()
+    before, clock, processor = own_seconds(), time.perf_counter(), time.process_time()
     model.fit(x, y, batch_size=64, epochs=epochs, verbose=0)
-    return time.perf_counter() - clock, time.process_time() - processor
+    clock, processor = time.perf_counter() - clock, time.process_time() - processor
+    return clock, processor, *(after - then for after, then in zip(own_seconds(), before))
 measure(1)
 epochs = max(1, round(SECONDS / measure(2)[0] * 2))
 print(epochs)
@@ -66,19 +82,26 @@ def main() -> None:
         kernel = Kernel(folder)
         try:
             console.print(f"{kernel.run(PREPARE.replace('SECONDS', str(arguments.seconds))).strip()} epochs a training")
-            clocks, processors = [], []
+            clocks, processors, threads, recorders = [], [], [], []
             for number in range(arguments.rounds):
                 taken = {}
                 for watched in (number % 2 == 0, number % 2 == 1):
                     kernel.run("%course watch" if watched else "%course watch off")
                     taken[watched] = json.loads(kernel.run("print(json.dumps(measure(epochs)))"))
-                clock, processor = (on / off for on, off in zip(taken[True], taken[False], strict=True))
+                clock, processor = (taken[True][index] / taken[False][index] for index in (0, 1))
+                threads.append(taken[True][2] / taken[True][1])
+                recorders.append(taken[True][3] / taken[True][1])
                 clocks.append(clock)
                 processors.append(processor)
-                console.print(f"round {number + 1}: clock {clock:.3f}, processor {processor:.3f}")
+                console.print(f"round {number + 1}: clock {clock:.3f}, processor {processor:.3f}", end=", ")
+                console.print(f"threads {threads[-1]:.2%}, recorder {recorders[-1]:.2%}")
             spread = f"{min(clocks):.3f} to {max(clocks):.3f}"
             console.print(f"watch on / off: clock {statistics.median(clocks):.3f} ({spread}), ", end="")
             console.print(f"processor {statistics.median(processors):.3f}")
+            shares = (
+                f"{statistics.median(threads):.2%} in the kernel, {statistics.median(recorders):.2%} in the recorder"
+            )
+            console.print(f"taken by the watch itself, of the training's processor time: {shares}")
         finally:
             kernel.manager.shutdown_kernel()
 

@@ -11,34 +11,35 @@ from pathlib import Path
 from course_utils import recordings
 from course_utils.files import cache_folder
 
-NAME = ".course-watch"
+NAME, SHOWN = ".course-watch", ".shown"
 LARGEST_BYTES = 4 * 2**20
-NEWEST = 200  # lines of each type that are kept when a recording has become too long; every other one before them
-MOST_CELLS = 200
+NEWEST = 200  # lines of a type that are kept when a recording has become too long, and every other one before them
 MOST_SHOWN = 5
-SHOWN = ".shown"
 
 
 def folders(beside: Path) -> list[Path]:
     """Return where recordings of notebooks in a folder may lie, the best place first."""
-    found = [beside / NAME]
-    with contextlib.suppress(RuntimeError):
-        found.append(cache_folder() / "watch" / hashlib.sha256(str(beside.resolve()).encode()).hexdigest()[:16])
-    return found
+    name = hashlib.sha256(bytes(beside.resolve())).hexdigest()[:16]
+    try:
+        return [beside / NAME, cache_folder() / "watch" / name]
+    except RuntimeError:  # no home
+        return [beside / NAME]
 
 
 def new_path(beside: Path, pid: int) -> Path:
-    """Return the path of a new recording, in a folder that can be written. Raises OSError where there is none."""
-    error: OSError = FileNotFoundError("no home folder")
-    for folder in folders(beside):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{time.strftime('%Y-%m-%d-%H%M%S')}-{pid}.jsonl"
-            path.touch(exist_ok=False)
-            return path
-        except OSError as failed:
-            error = failed
-    raise error
+    """Return the path of a new, empty recording. Raises OSError where none of the folders can be written."""
+    *others, last = folders(beside)
+    for folder in others:
+        with contextlib.suppress(OSError):
+            return _made(folder, pid)
+    return _made(last, pid)
+
+
+def _made(folder: Path, pid: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{time.strftime('%Y-%m-%d-%H%M%S')}-{pid}.jsonl"
+    path.touch(exist_ok=False)
+    return path
 
 
 def unseen(beside: Path) -> list[Path]:
@@ -49,10 +50,9 @@ def unseen(beside: Path) -> list[Path]:
 
 def put_away(path: Path) -> None:
     """Keep a recording that has been shown, and of all of these only the newest."""
-    with contextlib.suppress(OSError):
-        path.rename(path.with_suffix(f"{SHOWN}.jsonl"))
-        for old in sorted(path.parent.glob(f"*{SHOWN}.jsonl"))[:-MOST_SHOWN]:
-            old.unlink()
+    path.rename(path.with_suffix(f"{SHOWN}.jsonl"))
+    for old in sorted(path.parent.glob(f"*{SHOWN}.jsonl"))[:-MOST_SHOWN]:
+        old.unlink()
 
 
 def discard(path: Path) -> None:
@@ -63,16 +63,15 @@ def discard(path: Path) -> None:
 
 
 def compact(path: Path, recording: recordings.Recorder) -> None:
-    """Write a recording that has become too long again, with every other line of what is long ago."""
+    """Write a recording that has become too long again, without half of what is long ago."""
     if os.fstat(recording.file.fileno()).st_size < LARGEST_BYTES:
         return
-    old = recordings.read(path)
-    shorter = path.with_suffix(".tmp")
+    old, shorter = recordings.read(path), path.with_suffix(".tmp")
     new = recordings.Recorder(shorter, old.header)
-    for name, source in list(old.cells.items())[-MOST_CELLS:]:
+    for name, source in list(old.cells.items())[-NEWEST:]:
         new.write(recordings.Cell(name=name, source=source))
-    sightings = [recordings.Sighting(seconds=at, mib=mib, stack=stack) for at, mib, stack in old.sightings]
-    lines = [line for kind in (old.samples, sightings, old.events) for line in (*kind[:-NEWEST:2], *kind[-NEWEST:])]
+    seen = [recordings.Sighting(seconds=at, mib=mib, stack=stack) for at, mib, stack in old.sightings]
+    lines = [line for kind in (old.samples, seen, old.events) for line in (*kind[:-NEWEST:2], *kind[-NEWEST:])]
     for line in sorted([*lines, old.ledger], key=lambda line: line.seconds):
         new.write(line)
     shorter.replace(path)

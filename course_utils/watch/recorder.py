@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from course_utils import memory, recordings, units
 from course_utils.memory import machine, procfs
+from course_utils.memory.gpu import held_mib
 from course_utils.postmortem import Limits
 from course_utils.sandbox.claims import claim
 from course_utils.watch import folder
@@ -56,8 +57,9 @@ class Recorder:
             self.path, recordings.Header(kind="watch", file=notebook or "a notebook", **known)
         )
         step_mib = min(LARGEST_STEP, STEP_SHARE * room)
-        self.inquiry = KernelInquiry(pid, dump, state, self.mailbox, step_mib, self.recording)
-        self.cell, self.running, self.leaving = "", False, ""
+        self.inquiry = KernelInquiry(pid, dump, state, self.mailbox, step_mib)
+        self.inquiry.recording = self.recording
+        self.cell, self.running, self.leaving, self.device_mib = "", False, "", None
         self.seconds = self.mib = self.grew_mib = self.began_mib = self.ledger_mib = 0.0
         self.looked_at = self.counted_at = self.told_at = self.told_share = 0.0
         self.slope: deque[tuple[float, float]] = deque(maxlen=400)
@@ -128,7 +130,7 @@ class Recorder:
             return
         self.mib, self.left = mib, left
         self.grew_mib = self.mib - before
-        self.recording.sample(self.seconds, self.mib, self.meter.device_mib)
+        self.recording.sample(self.seconds, self.mib, self.device_mib)
         if not (self.running and asks):
             return
         self.inquiry.may_dump = sys.version_info < (3, 13) or self.share >= ALARM
@@ -148,7 +150,9 @@ class Recorder:
         self.counted_at = time.monotonic()
         # One reading more is kept: the newest may be from between the kill and the end.
         self.kills = [self.kills[-1], (machine.kills() or 0, machine.kills_anywhere())]
-        self.meter.read_device()
+        with contextlib.suppress(memory.MeterUnavailable):  # in a container, the driver may not know these numbers
+            held = held_mib()
+            self.device_mib = sum(held.get(pid, 0.0) for pid in self.meter.members()) or None
         folder.compact(self.path, self.recording)
 
     def status(self) -> str:
