@@ -38,7 +38,8 @@ def own_seconds():
             sum(ran(task / "schedstat") for task in recorders))
 def is_recorder(task):
     try:
-        return f"course_utils.watch.recorder\0[{os.getpid()}," in (task / "cmdline").read_text()
+        command = (task / "cmdline").read_text()
+        return "course_utils.watch.recorder" in command and f"[{os.getpid()}," in command
     except OSError:
         return False
 def measure(epochs):
@@ -98,10 +99,8 @@ def main() -> None:
             spread = f"{min(clocks):.3f} to {max(clocks):.3f}"
             console.print(f"watch on / off: clock {statistics.median(clocks):.3f} ({spread}), ", end="")
             console.print(f"processor {statistics.median(processors):.3f}")
-            shares = (
-                f"{statistics.median(threads):.2%} in the kernel, {statistics.median(recorders):.2%} in the recorder"
-            )
-            console.print(f"taken by the watch itself, of the training's processor time: {shares}")
+            console.print("taken by the watch itself, of the training's processor time: ", end="")
+            console.print(f"{statistics.median(threads):.2%} in the kernel, {statistics.median(recorders):.2%} outside")
         finally:
             kernel.manager.shutdown_kernel()
 
