@@ -15,13 +15,13 @@ from course_utils.sandbox import slots
 from course_utils.sandbox.framing import Reader
 from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.noise import NoiseFilter
+from course_utils.sandbox.snapshot import PACKAGES
 
 KEPT_AT_EACH_END = 64 * 1024
 MOST_FIGURES = 24
 MOST_VALUES = 100
 THREAD = re.compile(r"^(?:Current thread|Thread|Stack) ", re.MULTILINE)
 FRAME = re.compile(r'^  File "(?P<file>.{1,300})", line (?P<line>\d{1,9}) in (?P<function>.*)$', re.MULTILINE)
-PACKAGES = re.compile(r"^.{0,250}/(?:site-packages|dist-packages|python3\.\d{1,3})/")
 DEEPEST = 120  # faulthandler prints 100 frames
 OWN_PACKAGE = "course_utils/sandbox/"
 MOST_ENTRIES = 14

@@ -33,7 +33,7 @@ ANSWERED, DUMPED = (getattr(signal, "SIGRTMIN", 34) + number for number in (8, 9
 LONGEST_NAME = 80
 PADDED = 8192  # so that a short picture covers a long one
 OUTERMOST, INNERMOST = 20, 30  # frames of a stack that are written down
-PACKAGES = re.compile(r".*/(?:site-packages|dist-packages|python3\.\d+)/")
+PACKAGES = re.compile(r"^.{0,250}/(?:site-packages|dist-packages|python3\.\d{1,3})/")
 
 
 def start(descriptor: int, names: Collection[str], cap_mib: float, goes_on: Callable[[], bool] = lambda: True) -> None:

@@ -103,24 +103,27 @@ def _batch_in(given: Any, rank: int) -> Any:
 
 
 def _batch_size(held: dict[str, Any], iterator: Any) -> int | None:
-    adapter = vars(iterator).get("data_adapter") if iterator is not None else None
-    candidates = [held.get("batch_size")]
-    with contextlib.suppress(Exception):
-        candidates.insert(0, adapter.batch_size)
-    if pipelines.is_pipeline(held.get("x")):
-        with contextlib.suppress(Exception):
-            candidates.append(pipelines.batch_size(held["x"]))
-    with contextlib.suppress(Exception):  # a generator, whose first batch Keras has looked at
+    """The batch of a trainer's function with these variables: the first place that names one counts."""
+    adapter, data = vars(iterator).get("data_adapter") if iterator is not None else None, held.get("x")
+    in_one = held.get("epoch_iterator") is None and "epochs" not in held and "batch_size" not in held
+    piece = arrays.piece_of(data)
+
+    def first_batch() -> Any:
         first = adapter._first_batches[0][0]
-        candidates.append(int((first[0] if type(first) in (list, tuple) else first).shape[0]))
-    with contextlib.suppress(Exception):  # a PyDataset, by its custom
-        candidates.append(vars(held["x"]).get("batch_size"))
-    piece = arrays.piece_of(held.get("x"))
-    if held.get("epoch_iterator") is None and "epochs" not in held and "batch_size" not in held and piece:
-        candidates.append(int(held["x"].shape[0]))  # train_on_batch and its like
-    elif piece:
-        candidates.append(DEFAULT_BATCH)
-    return next((int(size) for size in candidates if type(size) is int), None)
+        return (first[0] if type(first) in (list, tuple) else first).shape[0]
+
+    for read in (
+        lambda: adapter.batch_size,
+        lambda: held.get("batch_size"),
+        lambda: pipelines.batch_size(data) if pipelines.is_pipeline(data) else None,
+        first_batch,  # of a generator, at which Keras has looked
+        lambda: vars(data).get("batch_size"),  # a PyDataset's, by custom
+        lambda: data.shape[0] if piece and in_one else None,  # train_on_batch and its like
+    ):
+        with contextlib.suppress(Exception):
+            if type(size := read()) is int:
+                return size
+    return DEFAULT_BATCH if piece else None
 
 
 def _arguments(held: dict[str, Any], names: dict[int, str]) -> list[Facts]:

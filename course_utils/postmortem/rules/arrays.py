@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from course_utils.postmortem.evidence import Where
 from course_utils.postmortem.rules.case import OWN, Case, Finding, Unfinished, say, together
 from course_utils.postmortem.rules.lists import MOSTLY_ZERO, joined, padded
-from course_utils.postmortem.rules.said import Entry
+from course_utils.postmortem.rules.said import MIB, Entry
 
 ENCODERS = {"to_categorical", "one_hot", "get_dummies", "toarray", "todense", "eye", "multi_hot"}
 ENCODES = re.compile(r"scipy/sparse/|sklearn/preprocessing/_encoders|pandas/core/reshape/encoding")
@@ -18,6 +18,10 @@ FEEDS = re.compile(r"tensorflow/python/data/|preprocessing/image")  # which `pip
 MORE_THAN_FLOAT32 = 4.2  # float32 needs 4 bytes for one of uint8, float64 needs 8
 MORE_THAN_FLOAT64 = 8.4
 MUCH_MORE = 3.0
+PAIRS = {
+    "matmul", "dot", "inner", "outer", "einsum", "tensordot", "cdist", "pdist", "squareform", "cosine_similarity",
+    "pairwise_distances", "euclidean_distances",
+}  # fmt: skip
 LABELS = {"to_categorical", "one_hot"}
 CONVERTS = {"astype", "asarray", "array", "float32", "float64", "float", "cast", "convert_to_tensor", "constant"}
 WORTH_NAMING = 0.05  # of the memory
@@ -119,7 +123,7 @@ def broadcast(case: Case) -> Finding | None:
     given = operands(case, made, "operand", "array", "tensor") if made else []
     for one, other in itertools.permutations(given, 2):
         if len(one.shape) == 1 and len(other.shape) == 2 and other.shape[1] == 1 < other.shape[0]:
-            size = math.prod((*one.shape, *other.shape)) * 8 / 2**20
+            size = math.prod((*one.shape, *other.shape)) * 8 / MIB
             if made.mib <= MUCH_MORE * size:
                 words = say("broadcast", one=one, other=other, line=made.where.line, size=size)
                 return Finding("broadcast", made.mib, words, made.where, size)
@@ -148,12 +152,21 @@ def copies(case: Case) -> Finding | None:
     if not given:
         return _finished_copies(case)
     size = together(given)
-    converts = made.line.operations or made.line.calls.keys() & CONVERTS  # 4 or 8 bytes of each byte
-    steps = max(1, made.line.operations + len(made.line.calls.keys() & CONVERTS))
-    if made.mib > size * (MORE_THAN_FLOAT64 if converts and given[0].bytes_each == 1 else MUCH_MORE * steps):
-        words = say("enlarged", made=made, given=given, size=size)
-        return Finding("enlarged_data", made.mib + size, words, made.where)
-    return Finding("copy_of_array", made.mib + size, say("copying", made=made, given=given), made.where)
+    # What a library has on the way is made of it too.
+    total = made.mib + together([one for one in case.arrays if one.library and one.scope in made.functions])
+    calls = made.line.calls.keys()
+    steps = max(1, made.line.operations + len(calls & CONVERTS))
+    converts = made.line.operations or calls & CONVERTS  # 4 or 8 bytes of each byte
+    if total > size * (MORE_THAN_FLOAT64 if converts and given[0].bytes_each == 1 else MUCH_MORE * steps):
+        rows = given[0].shape[0] if given[0].shape else 0
+        most = rows**2 * given[0].bytes_each / MIB
+        if made.mib <= most and (calls | made.functions) & PAIRS:
+            words = say("pairs", one=given[0], line=made.where.line, rows=rows, most=most, made=total)
+            return Finding("every_pair", total + size, words, made.where, most)
+        words = say("enlarged", line=made.where.line, made=total, given=given, size=size)
+        return Finding("enlarged_data", total + size, words, made.where)
+    words = say("copying", line=made.where.line, made=total, given=given)
+    return Finding("copy_of_array", total + size, words, made.where)
 
 
 def feeds(made: Unfinished) -> bool:

@@ -172,6 +172,8 @@ def _read(statement: ast.stmt) -> Statement:
                 found.collects |= not (isinstance(node, ast.GeneratorExp) and node in reduced)
             case ast.BinOp() | ast.AugAssign():
                 found.operations += 1
+                if isinstance(node.op, ast.MatMult):
+                    found.calls["matmul"] = node.lineno
                 if isinstance(node.op, ast.Div):
                     found.divided.add(ast.unparse(node.left if isinstance(node, ast.BinOp) else node.target))
     match statement:
