@@ -17,9 +17,9 @@ y_train = rng.integers(0, 10, 800)
 
 def make_pairs(x, digit_indices):
     pairs, labels = [], []
-    n = min(len(d) for d in digit_indices)
+    each = 36_000 // 20
     for d in range(10):
-        for i in range(36000 // 20):
+        for _ in range(each):
             pairs += [[x[random.choice(digit_indices[d])], x[random.choice(digit_indices[d])]]]
             other = digit_indices[(d + random.randrange(1, 10)) % 10]
             pairs += [[x[random.choice(digit_indices[d])], x[random.choice(other)]]]
