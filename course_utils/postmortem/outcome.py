@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from course_utils.postmortem import gpu, summary
@@ -60,7 +61,8 @@ class Outcome(Limits):
     @property
     def growers(self) -> list[Growth]:
         """Who grew, at most three; none where memory cannot have been what ended the run."""
-        return summary.growers(self.growth, self.peak_mib) if self.status in ("out_of_memory", "died") else []
+        least = summary.SMALL * self.peak_mib if self.status in ("out_of_memory", "died") else math.inf
+        return [one for one in self.growth[: summary.GROWERS] if one.mib >= least > 0]
 
     def post_mortem(self) -> str:
         """Return the explanation as plain text: where, who grew, why, what to do, and then what else is known."""

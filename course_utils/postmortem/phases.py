@@ -6,6 +6,7 @@ code: it counts as loading before the first training, and as outside Keras after
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,11 +144,8 @@ def stretches(line: Sequence[tuple[str, Sighting]]) -> list[Phase]:
     """Return the phases of a run in their order, each as long as it went on without a break."""
     found: list[Phase] = []
     moment, mib = 0.0, 0.0
-    for name, sighting in line:
-        if found and found[-1].name == name:
-            first = found.pop()
-            found.append(Phase(name, first.start, sighting.seconds, first.mib + sighting.mib - mib))
-        else:
-            found.append(Phase(name, moment, sighting.seconds, sighting.mib - mib))
-        moment, mib = sighting.seconds, sighting.mib
+    for name, group in itertools.groupby(line, key=lambda one: one[0]):
+        *_, (_, last) = group
+        found.append(Phase(name, moment, last.seconds, last.mib - mib))
+        moment, mib = last.seconds, last.mib
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from course_utils.postmortem.growth import Growth
 from course_utils.postmortem.phases import Phase
 from course_utils.units import NOT_KNOWN, change, mib, percent, seconds
 
@@ -43,11 +42,6 @@ class Stretch(Protocol):
     start: float
     end: float
     mib: float
-
-
-def growers(growth: Sequence[Growth], peak_mib: float) -> list[Growth]:
-    """Return who grew the most: the first three of ``growth``, without those that are next to nothing of the peak."""
-    return [one for one in growth[:GROWERS] if one.mib >= SMALL * peak_mib > 0]
 
 
 def growth_in_words(

@@ -113,6 +113,10 @@ def element(pipeline: Any) -> tuple[int | None, str]:
 
 def cardinality(pipeline: Any) -> int | None:
     """Return how many elements a pipeline has, None where only running it would tell, or it never ends."""
+    from tensorflow.python.eager import context
+
+    if not context.executing_eagerly():  # it would leave an operation in the code's own graph
+        return None
     count = number(pipeline.cardinality())
     return count if count >= 0 else None
 
