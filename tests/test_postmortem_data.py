@@ -208,6 +208,35 @@ def test_a_row_and_a_column_of_numbers_make_a_table() -> None:
     check(outcome, "broadcast", 4, "`prices` has the shape (6000,)", "6,000 x 6,000 x 8 bytes = 275 MiB")
 
 
+def test_every_row_with_every_other() -> None:
+    outcome = died(
+        """
+        vectors = rng.random((7000, 50), dtype="float32")
+        time.sleep(0.3)
+        near = vectors @ vectors.T
+        """,
+        120,
+    )
+    check(outcome, "every_pair", 3, "every pair of the 7,000 rows of `vectors`", "7,000 x 7,000 x 4 bytes = 187 MiB")
+
+
+def test_a_cache_of_pictures_whose_size_is_not_known() -> None:
+    outcome = died(
+        """
+        def read(number):
+            width = tf.cast(160 + number % 2, tf.int32)
+            return tf.random.uniform(tf.stack([160, width, 3]))
+
+        pictures = tf.data.Dataset.range(1000).map(read)
+        pictures = pictures.cache()
+        count = sum(1 for _ in pictures)
+        """,
+        150,
+    )
+    check(outcome, "cache_in_memory", 6, "`cache()` keeps 1,000 elements", "came while they were read")
+    assert outcome.where.line == 7
+
+
 def test_the_longest_text_decides_the_width_of_all() -> None:
     outcome = died(
         """
