@@ -47,7 +47,7 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
         elif status != "timed_out":
             finding["allocation"] = causes.allocation(text)
             if status == "out_of_memory":
-                finding |= vars(judge(Case(measurement, testimony, line, where, text)))
+                finding |= judge(Case(measurement, testimony, line, where, text))
             else:
                 finding |= texts.explain(status, text, where.source if where else "")
     said = testimony.end

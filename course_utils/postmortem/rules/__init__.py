@@ -9,6 +9,6 @@ who grew. Adding a rule is a function in the module of its kind, its name in tha
 
 from __future__ import annotations
 
-from course_utils.postmortem.rules.judge import Judgement, judge
+from course_utils.postmortem.rules.judge import judge
 
-__all__ = ["Judgement", "judge"]
+__all__ = ["judge"]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 from course_utils import causes
-from course_utils.postmortem.evidence import Where
 from course_utils.postmortem.rules import arrays, lists, loops, pipelines, training
 from course_utils.postmortem.rules.case import Case, Finding, say
 
@@ -19,18 +18,11 @@ LEAST = "whole_data"  # says less than any other
 ALL = 1.05  # of the memory: two findings that explain more than this explain some of it twice
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """The likely cause in words, what to do, the lab that teaches it, and the line to blame."""
+def judge(case: Case) -> dict[str, Any]:
+    """Return ``cause``, ``remedy``, ``cause_lab`` and ``blame`` of an outcome, as far as the evidence shows them.
 
-    cause: str = ""
-    remedy: str = ""
-    cause_lab: str = ""
-    blame: Where | None = None
-
-
-def judge(case: Case) -> Judgement:
-    """Return the cause that the evidence shows; where it shows none, a sentence that says so and names who grew."""
+    Where it shows no cause, that is a sentence which says so and names who grew.
+    """
     total = max(case.peak_mib, causes.allocation_mib(case.text))
     found = sorted(filter(None, (_applied(rule, case) for rule in RULES)), key=lambda one: -one.mib)
     large = {one.cause for one in found if one.mib >= ENOUGH * total}
@@ -48,7 +40,8 @@ def judge(case: Case) -> Judgement:
     if beside:
         size = "As large as that" if beside.mib >= AS_LARGE * best.mib else "Beside that"
         sentences.append(f"{size}: {beside.sentence}")
-    return Judgement(" ".join(sentences), explanation.fix, explanation.lab, best.blame or case.where)
+    known = {"cause": " ".join(sentences), "remedy": explanation.fix, "cause_lab": explanation.lab}
+    return known | {"blame": best.blame or case.where}
 
 
 def refused(case: Case) -> Finding | None:
@@ -79,13 +72,13 @@ def _stands_beside(one: Finding, best: Finding, total: float) -> bool:
     return one.cause not in (best.cause, LEAST) and large and one.mib + best.mib <= ALL * total
 
 
-def _unknown(case: Case) -> Judgement:
+def _unknown(case: Case) -> dict[str, Any]:
     """Say that the cause is not known, and who grew: a wrong cause would send the learner the wrong way."""
     largest = next((one for one in case.growth if one.where), None)
     if largest is None:
-        return Judgement(blame=case.where)
+        return {}
     blame = largest.where if largest.mib >= ENOUGH * case.peak_mib else case.where
-    return Judgement(say("unknown", largest=largest), blame=blame)
+    return {"cause": say("unknown", largest=largest), "blame": blame}
 
 
 RULES = (*lists.RULES, *arrays.RULES, *pipelines.RULES, *training.RULES, *loops.RULES, refused)
