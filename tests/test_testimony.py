@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as any_of
 
-from course_utils.postmortem import Limits, Measurement, Outcome, conclude
+from course_utils.postmortem import Frame, Limits, Measurement, Outcome, Sighting, Testimony, Where, conclude
 from course_utils.sandbox import Listener, framing, slots
 from course_utils.sandbox.mailbox import Mailbox
 from course_utils.sandbox.order import Order
@@ -233,3 +233,26 @@ def test_a_limit_that_is_none_is_refused(limit: str, amount: float) -> None:
     limits = {"budget_mib": 1, "cap_mib": 1, "time_limit": 1, "isolation": "process", "method": "procfs"}
     with pytest.raises(ValueError, match="above 0"):
         Order(cells=(("cell", ""),), directory=os.curdir, **{**limits, limit: amount})
+
+
+PROGRAMS = {
+    "a long formula": f"x = {'+'.join(['1'] * 5000)}",
+    "a long chain": f"x = y{'.append(1)' * 3000}",
+    "brackets": f"results{'[' * 20_000}",
+    "a long line": "results" + "[0]" * 30_000 + ".append(1)",
+    "no Python": "%%bash\nls",
+}
+
+
+@pytest.mark.parametrize("source", PROGRAMS.values(), ids=PROGRAMS)
+def test_no_program_costs_its_post_mortem(source: str) -> None:
+    began = time.process_time()
+    held = [{"kind": "list", "name": "results", "what": "list of 9 x float32 array (9, 9)", "mib": 80.0, "count": 9}]
+    stack = (Frame("cell", "<module>", Where("cell", 2, "results.append(9)")),)
+    measured = Measurement(
+        LIMITS, 5.0, 1.0, peak_mib=100.0, killed_for="memory", cells=[("cell", f"{source}\nresults.append(9)")],
+        sightings=[Sighting(1.0, 100.0, stack)],
+    )  # fmt: skip
+    outcome = conclude(measured, Testimony(last_line=stack[0].where, ledger=[*held, {**held[0], "shape": [9, 9]}]))
+    assert outcome.status == "out_of_memory" and outcome.cause
+    assert time.process_time() - began < 5

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jinja2 import TemplateError
+
 from course_utils import causes
 from course_utils.postmortem.rules import arrays, lists, loops, pipelines, training
 from course_utils.postmortem.rules.case import Case, Finding, say
@@ -58,7 +60,7 @@ def _applied(rule: Callable[[Case], Finding | None], case: Case) -> Finding | No
     """Return what a rule finds. Part of a case is the run's own word, and a lie must not cost the post-mortem."""
     try:
         return rule(case)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError, TemplateError):
         return None
 
 

@@ -133,7 +133,9 @@ class Program:
 
     def _statement(self, node: ast.stmt) -> Statement:
         if node not in self._read:
-            self._read[node] = _read(node)
+            self._read[node] = Statement()
+            with contextlib.suppress(RecursionError):  # a formula of thousands of terms
+                self._read[node] = _read(node)
         return self._read[node]
 
 
