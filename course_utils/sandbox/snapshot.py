@@ -52,14 +52,12 @@ def start(descriptor: int, names: Collection[str], cap_mib: float, goes_on: Call
             picture["turn"] += 1  # it comes first, and tells the owner that this is a new picture
             os.pwrite(descriptor, json.dumps(picture).encode().ljust(PADDED), 0)
 
-    def write_ledger(turn: int, cost: float) -> None:
+    def write_ledger(turn: int) -> None:
         with contextlib.suppress(Exception):
             frames = sys._current_frames()
             del frames[threading.get_ident()]
             # The other threads are workers, or a generator that TensorFlow calls.
-            record = ledger.take([frames.pop(main_thread), *frames.values()])
-            record["facts"]["snapshot_ms"] = round(cost * 1000, 2)  # of the one before
-            start, packed = slots.pack(turn, record)
+            start, packed = slots.pack(turn, ledger.take([frames.pop(main_thread), *frames.values()]))
             os.pwrite(descriptor, packed, start)
 
     def keep_writing() -> None:
@@ -77,7 +75,7 @@ def start(descriptor: int, names: Collection[str], cap_mib: float, goes_on: Call
             highest = max(highest, private_mib())
             write_down()
             turn += 1
-            write_ledger(turn, cost)
+            write_ledger(turn)
             cost = time.thread_time() - before
 
     signal.signal(ANSWERED, lambda number, frame: write_down())
