@@ -156,6 +156,15 @@ def test_a_ledger_that_is_nonsense_is_left_out_and_the_rest_is_bounded() -> None
     assert len(said.facts["training"]["x"]) <= 200 and len(str(said.facts["deep"])) < 30
 
 
+def test_the_stack_of_another_thread_is_no_answer() -> None:
+    picture = json.dumps({"stack": [["cell", 1, "<module>"]]}).encode()
+    other = b'Stack (most recent call first):\n  File "threading.py", line 5 in _bootstrap\n'
+    own = b'Stack (most recent call first):\n  File "cell", line 2 in <module>\n'
+    mailbox = Mailbox(CELLS, Listener())
+    assert [frame.where.line for frame in mailbox.stack(other, picture)] == [1]
+    assert [frame.where.line for frame in mailbox.stack(own, picture)] == [2]
+
+
 def test_a_message_in_pieces_is_one_message() -> None:
     reader = framing.Reader()
     packed = framing.pack({"type": "a"}) + framing.pack({"type": "b"})

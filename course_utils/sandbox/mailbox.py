@@ -171,7 +171,9 @@ def _dumped(data: bytes) -> list[tuple[str, int, str]]:
     """The frames of the newest traceback that `faulthandler` printed: file, line and function."""
     newest = THREAD.split(data.decode("ascii", "replace"))[-1]
     frames = itertools.islice(FRAME.finditer(newest), DEEPEST)
-    return [(frame["file"], int(frame["line"]), frame["function"]) for frame in frames]
+    found = [(frame["file"], int(frame["line"]), frame["function"]) for frame in frames]
+    # Where the main thread has a signal waiting already, another thread may be picked to print its stack.
+    return [] if found and found[-1][2] == "_bootstrap" else found
 
 
 def _picture(state: bytes) -> dict[str, Any]:
