@@ -30,9 +30,10 @@ PROCESSES_MIB = 700.0
 KEPT = ("PATH", "LANG")
 """What a run has from here and not from the sandbox. TensorFlow's threads stay those of Colab."""
 TAIL = 6000  # letters of the output that a report shows
-OVERWRITTEN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\n]*[\r\b](?=[^\n\r\b])|[\r\b]")  # as a terminal does
+COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 BODY_RUNS = re.compile(r"\A(\s*)(%%(?:time|timeit|capture|prun|memit|sandbox|graded|check)\b)")
 """Magics around a cell that is code: it runs as if they were not there."""
+CONTINUED = re.compile(r"^[ \t]*[!%](?:.*\\\n)+.*", re.MULTILINE)
 
 
 class CannotRun(ValueError):
@@ -82,6 +83,7 @@ def _python(path: Path, name: str, source: str | bytes) -> str:
                 raise
             from IPython.core.inputtransformer2 import TransformerManager
 
+            text = CONTINUED.sub(lambda line: line[0].replace("\\\n", " ") + "\n" * line[0].count("\\\n"), text)
             above = text[: len(text) - len(text.lstrip())].count("\n")  # it leaves empty lines out
             text = "\n" * above + TransformerManager().transform_cell(text)
             parse(text)
@@ -191,6 +193,8 @@ def page(title: str, outcome: Outcome) -> str:
     """The report of a run: one HTML page, which needs nothing else."""
     card = outcome_card(outcome)
     for name, text in (("Output", outcome.stdout), ("Errors and messages", outcome.stderr)):
-        if shown := OVERWRITTEN.sub("", text).strip()[-TAIL:]:
+        lines = COLOUR.sub("", text[-4 * TAIL :]).split("\n")
+        # Of a progress bar, its last state, as a terminal shows it.
+        if shown := "\n".join(line.rstrip("\r\b").rpartition("\r")[2] for line in lines).strip()[-TAIL:]:
             card = replace(card, blocks=[*card.blocks, Head("", name), Code(shown)])
     return cards.page(title, card)

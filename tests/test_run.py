@@ -16,7 +16,7 @@ import pytest
 from course_utils import programs, recordings, sandbox
 from tools import ROOT
 
-GROWS = """
+GROWS = r"""
 import numpy as np
 
 def load(count):
@@ -25,6 +25,7 @@ def load(count):
         kept.append(np.ones(2**20))  # 8 MiB
     return kept
 
+print("x" * 100_000, "\r1/2 \x1b[32m[half]\x1b[0m\b\b\r2/2 \x1b[32m[done]\x1b[0m")
 few = load(2)
 many = load(200)
 """
@@ -76,6 +77,7 @@ def test_a_program_that_dies_by_memory_is_explained_and_recorded(tmp_path, capfd
     shown = capfd.readouterr().err
     assert "OUT OF MEMORY" in shown and "own.py, line 7" in shown and "`kept`" in shown
     page = report.read_text()
+    assert "2/2 [done]" in page and "1/2" not in page.partition("Output")[2]
     assert "own.py, line 7" in page and "<svg" in page and "prefers-color-scheme: dark" in page
     assert not re.search(r'(src|href|url)\s*[=(]\s*"?(https?:)?//', page)
     recorded = recordings.read(recording)
@@ -151,6 +153,12 @@ def test_the_line_of_a_notebook_is_counted_as_its_reader_counts(tmp_path, capfd)
     )
     assert programs.run(path, "200") == 137
     assert "cell 2, line 6" in capfd.readouterr().err
+
+
+def test_lines_stay_where_they_are_below_a_command_of_several_lines(tmp_path):
+    path = notebook(tmp_path, "  \n\n!echo one \\\n  two \\\n  three\n%time x = 1\ny = 2")
+    [(name, source)] = programs.load(path)
+    assert name == "cell 1" and source.split("\n")[6] == "y = 2" and "one" in source.split("\n")[2]
 
 
 def test_what_a_shell_command_takes_counts(tmp_path, capfd):
