@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
@@ -16,10 +17,13 @@ from pathlib import Path
 
 import pytest
 from conftest import cannot_be_tested, require_program
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_grading_submission import TRAIN, code, notebook
 
-from course_utils.grading import archives, progress
+from course_utils.grading import archives, kept, progress
 from course_utils.grading.plan import plan
+from course_utils.grading.record import Record
 from course_utils.grading.seed import CannotGrade
 from course_utils.reports.pseudonyms import FILE_NAME
 from tools import ROOT
@@ -79,6 +83,36 @@ def test_a_damaged_database_is_set_aside_and_its_results_stay(tmp_path):
     assert done.returncode == 0 and "was damaged and is set aside as grades.sqlite.damaged-" in done.stderr
     assert verdicts(out) == {"ann": "rejected", "bob": "not_attempted"}
     assert len(list(out.glob("grades.sqlite.damaged-*"))) == 1
+
+
+@functools.cache
+def database() -> bytes:
+    """The database of a class of twenty."""
+    with tempfile.TemporaryDirectory() as folder:
+        grades = kept.Grades(Path(folder) / "grades.sqlite")
+        for number in range(20):
+            one = Record(verdict="raised", message="m" * 300, student=str(number), lab="00", submission=f"/{number}.py")
+            grades.put(str(number) * 64, one)
+            grades.keep("/", one)
+        grades.close()
+        return grades.path.read_bytes()
+
+
+@given(st.lists(st.tuples(st.integers(0), st.binary(min_size=1, max_size=40)), min_size=1, max_size=9), st.integers(0))
+@settings(deadline=None, max_examples=40)
+def test_any_damage_to_the_database_is_survived(damage, cut):
+    data = bytearray(database())
+    for place, some in damage:
+        start = place % len(data)
+        data[start : start + len(some)] = some
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "grades.sqlite"
+        path.write_bytes(data[: len(data) - cut % len(data)] if cut % 2 else data)
+        grades = kept.Grades(path)
+        grades.get("1" * 64)
+        grades.put("new", Record(verdict="raised", message="It is new."))
+        assert grades.get("new").message == "It is new."
+        grades.close()
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_the_earlier_results(tmp_path):

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from course_utils.grading.record import Record, clean
 from course_utils.grading.seed import CannotGrade
 
@@ -25,6 +23,15 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS grades (key TEXT PRIMARY KEY, record TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS results (place TEXT PRIMARY KEY, record TEXT NOT NULL)",
 )
+
+_NOT_DAMAGE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+}
 
 
 @contextlib.contextmanager
@@ -57,6 +64,14 @@ def locked(out: Path) -> Iterator[None]:
         yield
 
 
+def _text(data: bytes) -> str:
+    """A text of the database; what is damaged is no record."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
 class Grades:
     """Finished records in a SQLite file. Each is on disk before the next is asked for, so a kill loses none.
 
@@ -71,8 +86,8 @@ class Grades:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._open()
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # a damaged message of SQLite's own
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_DAMAGE or not os.access(path, os.W_OK):
                     raise
                 self.connection.close()
                 aside = self._set_aside()
@@ -87,7 +102,8 @@ class Grades:
 
     def _open(self) -> None:
         self.connection = sqlite3.connect(self.path, timeout=30)
-        for (said,) in self.connection.execute("PRAGMA quick_check(1)"):
+        self.connection.text_factory = _text
+        for (said,) in self.connection.execute("PRAGMA integrity_check(1)"):
             if said != "ok":
                 raise sqlite3.DatabaseError(said)
         with self.connection:
@@ -111,6 +127,7 @@ class Grades:
         try:
             found = json.loads((self.path.parent / "results.json").read_text(encoding="utf-8"))
             records = [Record.model_validate(one) for one in found]
+            records = [one for one in records if Path(one.submission).is_absolute()]  # not those under pseudonyms
         except (OSError, ValueError, TypeError, RecursionError):
             return 0
         for record in records:
@@ -118,10 +135,11 @@ class Grades:
         return len(records)
 
     def get(self, key: str) -> Record | None:
-        row = self.connection.execute("SELECT record FROM grades WHERE key = ?", (key,)).fetchone()
+        """What became of an answer, if it is remembered."""
         try:
+            row = self.connection.execute("SELECT record FROM grades WHERE key = ?", (key,)).fetchone()
             return Record.model_validate_json(row[0]) if row else None
-        except (ValidationError, ValueError):  # written by another version
+        except (sqlite3.DatabaseError, ValueError):  # written by another version, or damaged
             return None
 
     def put(self, key: str, record: Record) -> None:

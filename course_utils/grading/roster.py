@@ -123,6 +123,8 @@ def _decoded(data: bytes) -> str:
 
 
 def _people(lines: list[list[str]]) -> list[Person]:
+    if not lines:
+        return []
     heading = [cell.strip() for cell in lines[0]]
     kinds = [_kind(cell) for cell in heading]
     if any(kinds) and not any("@" in cell or cell.isdigit() for cell in heading):
