@@ -199,6 +199,18 @@ def test_it_is_turned_off_and_on_again(notebook: Notebook) -> None:
     assert "is being watched" in again.streams["stdout"]
 
 
+def test_a_kernel_that_becomes_another_program_is_watched_no_longer(tmp_path: Path) -> None:
+    notebook = watched(tmp_path)
+    try:
+        content = {"code": "import os\nos.execv('/bin/sleep', ['sleep', '1000'])", "silent": False}
+        notebook.client.shell_channel.send(notebook.client.session.msg("execute_request", content))
+        wait_for(lambda: not recorders(tmp_path))
+        assert notebook.manager.is_alive() and not (tmp_path / folder.NAME).exists()
+    finally:
+        notebook.client.stop_channels()
+        notebook.manager.shutdown_kernel(now=True)
+
+
 def test_where_the_folder_cannot_be_written_the_recording_is_in_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

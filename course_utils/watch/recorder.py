@@ -27,9 +27,10 @@ from course_utils.sandbox.claims import claim
 from course_utils.watch import folder
 from course_utils.watch.subject import KernelInquiry, KernelMailbox, KernelMeter
 
-RUNNING, CLOSE, IDLE = 0.02, 0.01, 1.0  # seconds between two looks; close where memory grows, or little is left
+RUNNING, CLOSE, IDLE = 0.1, 0.01, 1.0  # seconds between two looks; close where memory is new, or little is left
 GROWING_MIB = 1.0
 COUNTED_PAUSE = 0.5  # between two looks at counters that seldom change
+CLOSING_LIMIT = 5  # from the kernel's closing of its files to its end
 STEP_SHARE, LARGEST_STEP = 0.01, 16.0  # of what is left, and MiB: so much growth, and the kernel is asked for its line
 LEDGER_SHARE = 0.05
 WARN, ALARM = 0.8, 0.95
@@ -60,7 +61,7 @@ class Recorder:
         self.inquiry = KernelInquiry(pid, dump, state, self.mailbox, step_mib)
         self.inquiry.recording = self.recording
         self.cell, self.running, self.leaving, self.device_mib = "", False, "", None
-        self.seconds = self.mib = self.grew_mib = self.began_mib = self.ledger_mib = 0.0
+        self.seconds = self.mib = self.grew_mib = self.highest_mib = self.began_mib = self.ledger_mib = 0.0
         self.looked_at = self.counted_at = self.told_at = self.told_share = 0.0
         self.slope: deque[tuple[float, float]] = deque(maxlen=400)
         self.kills = [(machine.kills() or 0, machine.kills_anywhere())] * 2
@@ -76,7 +77,8 @@ class Recorder:
             close = self.share >= WARN or self.grew_mib >= GROWING_MIB
             events = dict(poll.poll(1000 * (IDLE if not self.running else CLOSE if close else RUNNING)))
             if channel in events and not self.listen():
-                poll.unregister(channel)  # code in the notebook may have closed it: that is not the kernel's end
+                poll.unregister(channel)  # it ends, or becomes another program, of which nothing is known
+                self.leaving = self.leaving if select.select([ended], [], [], CLOSING_LIMIT)[0] else "off"
             if self.leaving == "off" or ended in events:
                 return self.end()
             self.look()
@@ -121,7 +123,7 @@ class Recorder:
 
     def look(self, asks: bool = True) -> None:
         """Read the memory once; while a cell is running, ask for the line where it has grown, and warn."""
-        now, before = time.monotonic(), self.mib
+        now = time.monotonic()
         if self.running:  # the time between cells is not told, or the curve would show little else
             self.seconds = round(self.seconds + now - self.looked_at, 3)
         self.looked_at = now
@@ -129,8 +131,10 @@ class Recorder:
         if not memory.anonymous_mib(self.pid):  # it is being torn down, and its memory is gone already
             return
         self.mib, self.left = mib, left
-        self.grew_mib = self.mib - before
+        self.grew_mib, self.highest_mib = self.mib - self.highest_mib, max(self.mib, self.highest_mib)
         self.recording.sample(self.seconds, self.mib, self.device_mib)
+        if now - self.counted_at >= COUNTED_PAUSE:
+            self.count()
         if not (self.running and asks):
             return
         self.inquiry.may_dump = sys.version_info < (3, 13) or self.share >= ALARM
@@ -138,8 +142,6 @@ class Recorder:
         self.slope.append((now, self.left.mib))
         if abs(self.mib - self.ledger_mib) > LEDGER_SHARE * (self.mib + self.left.mib):
             self.keep_ledger()
-        if now - self.counted_at >= COUNTED_PAUSE:
-            self.count()
         threshold = next((one for one in (ALARM, WARN) if self.share >= one), 0.0)
         if threshold > self.told_share or (threshold and now - self.told_at >= STATUS_PAUSE):
             self.told_at, self.told_share = now, max(threshold, self.told_share)

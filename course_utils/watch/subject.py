@@ -16,6 +16,7 @@ from course_utils.sandbox.mailbox import Mailbox
 from course_utils.sandbox.snapshot import ANSWERED, DUMPED, LONGEST_NAME
 
 SHARING_PAUSE, SHARING_SHARE = 0.5, 100  # seconds, and times its cost, between two looks at what processes share
+AGAIN_PAUSE = 0.25  # seconds between two questions about memory that is not more than ever
 
 
 class KernelMeter(ProcfsMeter):
@@ -72,6 +73,7 @@ class KernelInquiry(Inquiry):
     recording: recordings.Recorder
     grown: Counter[str] = Counter()
     _last = Sighting(0.0, 0.0)
+    _highest_mib, _answered_at = 0.0, -1.0
 
     def turn(self, seconds: float, mib: float, begins: bool) -> None:
         """Note the memory at the beginning or the end of a cell, where there is no line to ask for."""
@@ -80,6 +82,11 @@ class KernelInquiry(Inquiry):
         self.grown = Counter() if begins else self.grown
 
     def ask(self, near_cap: bool) -> None:
+        # The answer costs the cell time, and memory that comes and goes at each step of a training has one story.
+        new = self._seen_mib > self._highest_mib
+        if not new and self._asked_at - self._answered_at < AGAIN_PAUSE:
+            return
+        self._highest_mib, self._answered_at = max(self._seen_mib, self._highest_mib), self._asked_at
         # Code in the notebook may have taken its handlers away, and then a signal would kill it.
         if _handles(self.pid, ANSWERED) and _handles(self.pid, DUMPED):
             super().ask(near_cap)
