@@ -133,21 +133,16 @@ def test_of_two_notebooks_in_one_folder_one_dies(tmp_path: Path) -> None:
         shown = restart(one, now=False)  # the restart of a kernel is no death
         assert len(shown.displays) == 1 and shown.text.startswith("✕ DIED")
         wait_for(lambda: not recorders(tmp_path))
+        one.run("%course watch")
+        busy = {"code": "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException: pass"}
+        one.client.shell_channel.send(one.client.session.msg("execute_request", busy))
+        one.manager.shutdown_wait_time = 1
+        assert restart(one, now=False).displays == []  # nor is that of a busy one
+        wait_for(lambda: not recorders(tmp_path))
     finally:
         one.stop()
         two.stop()
     assert [path.name for path in (tmp_path / folder.NAME).iterdir() if folder.SHOWN not in path.name] == []
-
-
-def test_a_busy_kernel_that_is_restarted_has_not_died(tmp_path: Path) -> None:
-    notebook = watched(tmp_path)
-    try:
-        content = {"code": "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException: pass"}
-        notebook.client.shell_channel.send(notebook.client.session.msg("execute_request", content))
-        notebook.manager.shutdown_wait_time = 1
-        assert restart(notebook, now=False).displays == []
-    finally:
-        notebook.stop()
 
 
 def test_an_exception_of_memory_is_explained_below_its_traceback(notebook: Notebook) -> None:

@@ -27,7 +27,7 @@ from course_utils.sandbox.claims import claim
 from course_utils.watch import folder, recorder
 
 START_LIMIT, ANSWER_LIMIT = 60, 10
-PAUSE = 0.25  # between two ledgers, besides that of `snapshot`: a cell goes on for longer than a sandboxed one
+PAUSE = 0.4  # between two ledgers, besides that of `snapshot`: a cell goes on for longer than a sandboxed one
 LONGEST_SOURCE = 60_000
 SHORT_SHARE = 0.8  # of what was left: a recording that stops there without a word stops for want of memory
 TIMED = ("<timed exec>", "<timed eval>")  # how %%time calls the code below it

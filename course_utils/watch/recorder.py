@@ -30,7 +30,7 @@ from course_utils.watch.subject import KernelInquiry, KernelMailbox, KernelMeter
 RUNNING, CLOSE, IDLE = 0.1, 0.01, 1.0  # seconds between two looks; close where memory is new, or little is left
 GROWING_MIB = 1.0
 COUNTED_PAUSE = 0.5  # between two looks at counters that seldom change
-CLOSING_LIMIT = 5  # from the kernel's closing of its files to its end
+CLOSING_LIMIT = 2  # from the kernel's closing of its files to its end
 STEP_SHARE, LARGEST_STEP = 0.01, 16.0  # of what is left, and MiB: so much growth, and the kernel is asked for its line
 LEDGER_SHARE = 0.05
 WARN, ALARM = 0.8, 0.95
