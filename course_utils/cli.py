@@ -73,7 +73,8 @@ def run(
 def grade(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Submissions, or folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for results; an earlier run there is resumed.")],
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many run at once.")] = 1,
+    jobs: Annotated[str, typer.Option("--jobs", help="How many run at once; auto: as there is room.")] = "1",
+    policy: Annotated[Path | None, typer.Option("--policy", help="TOML: points, floors, attempts, lateness.")] = None,
     isolation: Annotated[str, typer.Option("--isolation", help="auto, bwrap, user or process.")] = "auto",
     seed_file: Annotated[Path | None, typer.Option("--seed-file", help="Secret text for the hidden images.")] = None,
     layout: Annotated[str, typer.Option("--layout", help="flat, folder, nbgrader, moodle, canvas or classroom.")] = "",
@@ -89,6 +90,7 @@ def grade(
     from rich.console import Console
 
     from course_utils import sandbox
+    from course_utils.grading import policy as rules
     from course_utils.grading.many import grade_paths
     from course_utils.grading.plan import plan
     from course_utils.grading.progress import Progress
@@ -100,6 +102,7 @@ def grade(
             planned = plan(paths, leave_out=out, layout=layout, roster=roster)
             print(*planned.rows, *planned.sentences, sep="\n")
             return
+        asked = rules.read(policy)
         before = earlier(compare) if compare else []
         writer = Writer(out, pseudonyms)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -109,7 +112,8 @@ def grade(
                 graded = grade_paths(
                     paths,
                     out,
-                    jobs=jobs,
+                    jobs=rules.jobs(jobs),
+                    policy=asked,
                     isolation=isolation,
                     seed_file=seed_file,
                     layout=layout,
@@ -125,6 +129,7 @@ def grade(
                 os._exit(130)  # without waiting for runs in threads; they die with this process
     screen = Console()
     screen.print(_table(writer.shown(graded.records), screen.width))
+    print(asked)
     print("Written: " + ", ".join(map(str, writer.paths)))
     if compare:
         print(*changes(before, graded.results), sep="\n")

@@ -10,7 +10,7 @@ from typing import Any
 from course_utils import sandbox, scans
 from course_utils.grading.record import Record, clean
 from course_utils.grading.seed import PUBLIC_SEED, CannotGrade
-from course_utils.grading.submission import Answer, Submission
+from course_utils.grading.submission import Answer, Submission, size_bytes
 from course_utils.grading.tasks import KINDS
 from course_utils.grading.tasks.train import Train
 from course_utils.labs import LabSpec
@@ -107,6 +107,7 @@ def grade_answer(
         finished = [one for one in three if one[1].status == "finished"]
         task, outcome = finished[(len(finished) - 1) // 2]
     judgement = task.judge(outcome)
+    size, compressed = size_bytes(answer.cells)
     if judgement.verdict == outcome.status:
         fields |= post_mortem(outcome)
     return Record(
@@ -118,6 +119,9 @@ def grade_answer(
         baseline_mib=round(outcome.baseline_mib, 1),
         accuracy=task.accuracy if outcome.status == "finished" else None,
         peaks_mib=peaks,
+        answer_bytes=size,
+        compressed_bytes=compressed,
+        labels_sha256=task.labels_sha256,
         seconds=round(outcome.seconds, 2),
         cpu_seconds=outcome.cpu_seconds,
         method=outcome.method,

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 from course_utils import files, labs, memory, sandbox
-from course_utils.grading import kept, seed
+from course_utils.grading import kept, review, seed
 from course_utils.grading.grade import grade_answer, isolation_level, of_student
 from course_utils.grading.plan import plan
+from course_utils.grading.policy import Policy
 from course_utils.grading.record import SCHEMA, Record, Verdict, clean, versions
 from course_utils.grading.seed import CannotGrade
 from course_utils.grading.submission import Answer, Submission
+from course_utils.sandbox.processors import room
 
 Task = tuple[Submission, Answer]
+POLICY = Policy()
+BASELINE_MIB = 500  # what a process takes that has imported TensorFlow, and then some
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,12 @@ class Graded:
     results: list[Record]
 
 
-def key(answer: Answer, *, isolation: str, seed: int) -> str:
+def key(answer: Answer, *, isolation: str, seed: int, policy: Policy = POLICY) -> str:
     """What a record stands for: an answer with the same key is never graded again.
 
     The graded cells count, not the file with its outputs, and what the lab asks. The seed cannot be read off it.
     """
-    parts = (answer.cells, repr(labs.get(answer.lab)), isolation, seed, versions(), SCHEMA)
+    parts = (answer.cells, repr(policy.lab(answer.lab)), isolation, seed, versions(), SCHEMA)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -58,6 +62,7 @@ def grade_paths(
     out: Path,
     *,
     jobs: int = 1,
+    policy: Policy = POLICY,
     isolation: str = "auto",
     seed_file: Path | None = None,
     layout: str = "",
@@ -72,7 +77,8 @@ def grade_paths(
     Args:
         paths: As :func:`discovery.discover` understands them.
         out: Folder in which ``grades.sqlite`` and, without a ``seed_file``, the secret are kept.
-        jobs: How many run at once.
+        jobs: How many run at once, at most; 0 for as many as this machine has room for.
+        policy: What the instructor asks beyond what the labs ask.
         isolation: ``process``, ``user``, ``bwrap`` or ``auto``.
         seed_file: Secret text that the hidden images are drawn with; only its owner may read it.
         layout: One of ``discovery.LAYOUTS``; "" to tell it from the names.
@@ -112,13 +118,18 @@ def grade_paths(
             say(sentence)
         found = planned.paths()
         stale = {place for place, one in grades.results.items() if one.submission in found}
+        caps = [max(lab.cap_mib, lab.compress_mib or 0) for lab in {labs.get(one.lab) for _, one in tasks if one.lab}]
+        jobs, sentence = room(jobs, max(caps, default=0) + BASELINE_MIB)
+        if sentence:
+            say(sentence)
         progress(level, 0, len(tasks))
         try:
-            how = {"isolation": level, "seed": secret, "jobs": jobs, "regrade": regrade}
+            how = {"isolation": level, "seed": secret, "jobs": jobs, "regrade": regrade, "policy": policy}
             for done, (one, result) in enumerate(grade_many(tasks, grades, **how), start=1):
                 if isinstance(result, Failure):
                     graded.failures.append(result)
                 else:
+                    result = policy.applied(result)
                     graded.records.append(result)
                     grades.keep(one.place, result)
                     write(grades.results.values(), False)
@@ -130,13 +141,19 @@ def grade_paths(
                 if (one.student, one.lab, one.submission) not in now and one.submission not in failed:
                     grades.drop(place)
         finally:
-            write(grades.results.values(), True)
+            write(review.of_class(grades.results.values()), True)
         graded.results.extend(grades.results.values())
     return graded
 
 
 def grade_many(
-    tasks: Iterable[Task], grades: kept.Grades, *, jobs: int = 1, regrade: Collection[str] = (), **how: Any
+    tasks: Iterable[Task],
+    grades: kept.Grades,
+    *,
+    jobs: int = 1,
+    regrade: Collection[str] = (),
+    policy: Policy = POLICY,
+    **how: Any,
 ) -> Iterator[tuple[Submission, Record | Failure]]:
     """Grade each answer and yield its record as soon as it is there, remembered ones first.
 
@@ -147,6 +164,7 @@ def grade_many(
         grades: Where finished records are kept.
         jobs: How many run at once.
         regrade: Students, and verdicts, whose answers are graded although they are remembered.
+        policy: What counts for points and floors.
         how: ``isolation``, a level of ``sandbox.LEVELS``, and ``seed``, of the hidden images.
 
     Raises:
@@ -157,7 +175,7 @@ def grade_many(
         if answer.problem:
             yield submission, of_student(grade_answer(answer, None), submission)
         else:
-            same.setdefault(key(answer, **how), []).append((submission, answer))
+            same.setdefault(key(answer, policy=policy, **how), []).append((submission, answer))
     waiting: dict[str, list[Task]] = {}
     for name, alike in same.items():
         known = grades.get(name)
@@ -170,7 +188,7 @@ def grade_many(
     try:
         running = {}
         for name, ((_, answer), *_) in waiting.items():
-            running[pool.submit(grade_answer, answer, labs.get(answer.lab), **how)] = name
+            running[pool.submit(grade_answer, answer, policy.lab(answer.lab), **how)] = name
         for future in as_completed(running):
             alike = waiting[running[future]]
             try:

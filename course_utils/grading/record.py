@@ -135,6 +135,11 @@ class Record(BaseModel):
     seconds: Figure | None = Field(None, description="By the clock.")
     cpu_seconds: Figure | None = Field(None, description="Of all processes of the run together.")
     time_limit: Figure | None = Field(None, description="The CPU seconds that the lab allows.")
+    answer_bytes: int | None = Field(None, description="Size of the answer's text.")
+    compressed_bytes: int | None = Field(None, description="The same as zlib compresses it.")
+    labels_sha256: str = Field("", description="Of the labels given, in one order of the images.")
+    review: Text = Field("", description="In what the answer is unlike those of its class; not an accusation.")
+    policy: Text = Field("", description="What the instructor asked beyond what the lab asks.")
     method: str = Field("", description="How memory was read.")
     isolation: Literal["", "process", "user", "bwrap"] = ""
     message: Annotated[str, _line(2000), Field(min_length=1)] = Field(

@@ -12,7 +12,7 @@ import functools
 from course_utils.memory.cgroup import CgroupV1, CgroupV2, remove_leftovers
 from course_utils.memory.gpu import GpuMeter
 from course_utils.memory.meter import MIB, Meter, MeterUnavailable, Sample, kill_all
-from course_utils.memory.procfs import ProcfsMeter, anonymous_mib, machine_kills, processor_seconds, waited_seconds
+from course_utils.memory.procfs import ProcfsMeter, anonymous_mib, processor_seconds, waited_seconds
 
 METHODS: dict[str, type[Meter]] = {"cgroup v2": CgroupV2, "cgroup v1": CgroupV1, "procfs": ProcfsMeter}
 
@@ -27,7 +27,6 @@ __all__ = [
     "choose",
     "describe",
     "kill_all",
-    "machine_kills",
     "open_meter",
     "processor_seconds",
     "remove_leftovers",

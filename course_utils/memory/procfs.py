@@ -68,12 +68,6 @@ def waited_seconds(pid: int) -> float:
     return max(waited) / 1e9
 
 
-def machine_kills() -> int:
-    """Return how many processes the kernel has killed on this machine because memory ran out, its limits included."""
-    with open("/proc/vmstat") as file:
-        return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
-
-
 def status_fields(pid: int) -> list[bytes]:
     """Return the fields of ``/proc/<pid>/stat`` after the name in brackets, from number 3 on; [] if it is gone."""
     try:

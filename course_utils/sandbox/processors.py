@@ -14,6 +14,8 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from course_utils import units
+from course_utils.memory.machine import left
 from course_utils.sandbox.claims import claim
 
 PROCESSORS = 2
@@ -53,6 +55,26 @@ def assigned(available: Sequence[int] | None = None, *, alone: bool = False) -> 
             _changed.notify_all()
         for held in claims:
             held.close()
+
+
+def room(jobs: int, need_mib: float) -> tuple[int, str]:
+    """How many of ``jobs`` runs this machine has room for at once, at least 1, and a sentence where that is fewer.
+
+    Each may need ``need_mib``. Time limits count CPU seconds, so runs may share processors, up to one run for each.
+    With 0 jobs, as many run as share none.
+    """
+    processors, free = len(os.sched_getaffinity(0)), left().mib
+    by_memory = int(free // need_mib)
+    most = max(1, min(by_memory, processors if jobs else processors // PROCESSORS))
+    if not jobs:
+        return most, ""
+    if jobs <= most:
+        return jobs, ""
+    least = "" if by_memory else ", which is short even for one"
+    return most, (
+        f"Of {jobs} jobs only {most} run at once: a run may need {units.mib(need_mib)}, and {units.mib(free)} are free"
+        f"{least}; it needs a processor for itself, and there are {processors}."
+    )
 
 
 def _claim_all(pair: tuple[int, ...]) -> list[socket.socket]:

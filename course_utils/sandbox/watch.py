@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from course_utils import memory
+from course_utils.memory.machine import kills_anywhere
 from course_utils.postmortem import Measurement, Testimony
 from course_utils.sandbox import framing, launch
 from course_utils.sandbox.device import DeviceWatch
@@ -65,7 +66,7 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             zygote.close()
             raise
         try:
-            machine_kills = memory.machine_kills()
+            machine_kills = kills_anywhere()
             measurement = Measurement(order, meter.interval * 1000, memory.anonymous_mib(pid), cells=order.cells)
             device = None if order.gpu_budget_mib is None else DeviceWatch(order.gpu_budget_mib, pid)
             measurement.device = device and device.measured
@@ -80,7 +81,7 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             launch.give_back(zygote)
         drain(streams, mailbox)
         measurement.exit_code = exit_code
-        measurement.machine_kills = memory.machine_kills() - machine_kills
+        measurement.machine_kills = kills_anywhere() - machine_kills
         measurement.killed_by_kernel, measurement.too_many_tasks = meter.killed_by_kernel(), meter.too_many_tasks()
         dumped, written = os.pread(dump.fileno(), 1 << 20, 0), os.pread(state.fileno(), 1 << 16, 0)
         return measurement, mailbox.close(dumped, written)

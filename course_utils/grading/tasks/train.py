@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import inspect
 import os
 import random
@@ -72,7 +73,9 @@ class Train:
         self.hidden = hidden
         self.directory = directory
         self.labels: list[int] = []
+        self.names: list[str] = []
         self.accuracy: float | None = None
+        self.labels_sha256 = ""
         self.problem = ""
 
     def grade(self, run: Run, training: Path, listener: Listener) -> Outcome:
@@ -145,6 +148,8 @@ class Train:
             return
         pairs = zip(predictions, self.labels, strict=True)
         self.accuracy = sum(guess == label for guess, label in pairs) / count
+        given = sorted(zip(self.names, predictions, strict=True))  # they were handed out in random order
+        self.labels_sha256 = hashlib.sha256(repr(given).encode()).hexdigest()
 
     def _hand_out(self) -> list[int]:
         """Copy the hidden images under numbers, in random order; return their labels in that order."""
@@ -165,4 +170,5 @@ class Train:
                 os.close(folder)
         finally:
             os.close(parent)
+        self.names = [f"{original.parent.name}/{original.name}" for original in originals]
         return [int(original.parent.name) for original in originals]
