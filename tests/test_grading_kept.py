@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,33 @@ def rows(out: Path) -> list[dict[str, str]]:
 
 def verdicts(out: Path) -> dict[str, str]:
     return {row["student"]: row["verdict"] for row in rows(out)}
+
+
+def test_after_a_kill_the_results_are_there_and_the_next_run_clears_up(tmp_path):
+    notebook(tmp_path / "class" / "ann.ipynb", REJECTED)
+    endless = notebook(tmp_path / "class" / "bob.ipynb", code("%%graded 00\nimport time\ntime.sleep(600)\n" + TRAIN))
+    out, temporary = tmp_path / "out", tmp_path / "temporary"
+    temporary.mkdir(mode=0o755)
+    words = [sys.executable, "-m", "course_utils", "grade", tmp_path / "class", "--out", out, "--isolation", "process"]
+    variables = os.environ | {"TMPDIR": str(temporary)}
+    running = subprocess.Popen(list(map(str, words)), cwd=ROOT, env=variables, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 240
+        while not (list(temporary.glob("*graded-*")) and (out / "memory-accuracy.svg").exists()):
+            assert time.monotonic() < deadline and running.poll() is None
+            time.sleep(0.1)
+        locked = grade(tmp_path / "class", "--out", out)
+        assert locked.returncode == 2 and f"in use by process {running.pid} of " in locked.stderr
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    assert verdicts(out) == {"ann": "rejected"}
+    assert list(temporary.iterdir())
+    notebook(endless, STARTER)
+    done = subprocess.run(list(map(str, words)), cwd=ROOT, env=variables, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "Removed what an earlier run" in done.stderr, done.stderr
+    assert verdicts(out) == {"ann": "rejected", "bob": "not_attempted"}
+    assert not list(temporary.iterdir())
 
 
 def test_a_second_class_keeps_the_first_and_a_student_has_one_line(tmp_path):
