@@ -65,6 +65,8 @@ def sentences(found: dict[str, Any]) -> list[str]:
         if row["available"]:
             lines.append(f"             counts {row['counts']}")
             lines.append(f"             cannot see: {row['cannot_see'] or 'nothing that we know of'}")
+    if found["method"] == "procfs":
+        lines.append(f"  To get control groups: {memory.GET_CGROUP}")
     there = found["gpu"]
     lines.append(f"GPU memory is {'read by: NVML' if there['available'] else 'not read: ' + there['why']}.")
     if there["available"]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
+
+TMPFS = 0x01021994
 
 
 def cache_folder() -> Path:
@@ -39,7 +43,7 @@ def scratch(prefix: str) -> Iterator[Path]:
     """
     for _ in range(3):
         # mkdtemp and not TemporaryDirectory: the learner's files may be unreadable, which must not break the clean-up.
-        folder = Path(tempfile.mkdtemp(prefix=SCRATCH + prefix)).resolve()
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH + prefix, dir=disk_folder())).resolve()
         lock = _lock(folder)
         if lock is not None and folder.exists():
             break  # it was not taken for a leftover in between
@@ -54,7 +58,7 @@ def scratch(prefix: str) -> Iterator[Path]:
 def remove_leftovers() -> int:
     """Remove the temporary folders of killed processes, and what is mounted in them; return how many there were."""
     count = 0
-    for folder in Path(tempfile.gettempdir()).resolve().glob(f"{SCRATCH}*"):
+    for folder in Path(disk_folder()).resolve().glob(f"{SCRATCH}*"):
         lock = _lock(folder)
         if lock is None:
             continue
@@ -82,6 +86,20 @@ def _lock(folder: Path) -> int | None:
         pass
     os.close(descriptor)
     return None
+
+
+def disk_folder() -> str:
+    """Return the temporary folder, or ``/var/tmp`` where that one lies in memory: a run's files would be memory too."""
+    chosen = tempfile.gettempdir()
+    better = in_memory(chosen) and os.access("/var/tmp", os.W_OK) and not in_memory("/var/tmp")
+    return "/var/tmp" if better else chosen
+
+
+def in_memory(folder: str) -> bool:
+    """Whether a folder is a tmpfs."""
+    status = ctypes.create_string_buffer(256)
+    known = ctypes.CDLL(None).statfs(folder.encode(), status) == 0
+    return known and int.from_bytes(status[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) == TMPFS
 
 
 def remove(folder: Path) -> None:

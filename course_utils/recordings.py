@@ -43,7 +43,7 @@ LONGEST_LINE, LONGEST_FILE = 2 * 2**20, 64 * 2**20
 LARGEST_NUMBER = 1e15
 MOST_LINES = 4000  # of one type that are kept
 PAUSE, LINES_A_DOUBLING = 0.05, 2000
-STATUSES = ("finished", "out_of_memory", "out_of_gpu_memory", "timed_out", "raised", "died")
+STATUSES = ("finished", "out_of_memory", "out_of_gpu_memory", "out_of_disk", "timed_out", "raised", "died")
 
 
 class NotARecording(ValueError):

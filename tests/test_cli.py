@@ -70,6 +70,7 @@ def test_the_grader_itself_never_imports_tensorflow(tmp_path):
         (["grade", "EMPTY", "--out", "OUT"], "no .ipynb or .py file"),
         (["grade", "FILE", "--out", "FILE"], "Cannot keep grades"),
         (["grade", "FILE", "--out", "OUT", "--isolation", "castle"], "There is no isolation 'castle'"),
+        (["grade", "FILE", "--out", "OUT", "--method", "guessing"], "There is no memory method 'guessing'"),
         (["grade", "FILE", "--out", "OUT", "--seed-file", "nowhere"], "Cannot read nowhere"),
         (["grade", "FILE", "--out", "OUT", "--seed-file", "BLANK"], "is empty"),
         (["grade", "FILE", "--out", "BROKEN"], "Cannot keep grades"),

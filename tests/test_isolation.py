@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from course_utils import sandbox
+from course_utils import files, sandbox
 from course_utils.sandbox import isolation, launch, processors
 
 
@@ -213,6 +214,24 @@ def test_the_handwriting_is_out_of_sight_also_where_the_environment_is_a_link(pr
     )
     done = subprocess.run([str(link / "bin" / "python"), "-c", program], capture_output=True, text=True)
     assert done.stdout.split("\n")[0] == "2 []", done.stdout + done.stderr
+
+
+def test_a_class_folder_that_is_a_virtual_environment_too_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bin", "lib", "submissions"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    shown = [folder for folder in isolation.interpreter_folders() if folder.is_relative_to(tmp_path.resolve())]
+    assert sorted(folder.name for folder in shown) == ["bin", "lib"]
+
+
+def test_a_temporary_folder_in_memory_is_not_used_for_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not files.in_memory("/dev/shm") or files.in_memory("/var/tmp"):
+        pytest.skip("This host has no /dev/shm in memory, or has /var/tmp there too.")
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/shm")
+    with sandbox.scratch("test-") as folder:
+        assert not files.in_memory(str(folder))
 
 
 def test_a_module_path_never_leads_to_the_runs_own_directory(monkeypatch: pytest.MonkeyPatch) -> None:

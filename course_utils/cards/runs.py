@@ -35,6 +35,7 @@ RESULTS = {
     "inaccurate": Result("✕", "Not accurate enough", "warn"),
     "out_of_memory": Result("✕", "Out of memory", "bad", "killed"),
     "out_of_gpu_memory": Result("✕", "Out of GPU memory", "bad", "failed"),
+    "out_of_disk": Result("✕", "Too much on the disk", "bad", "killed"),
     "timed_out": Result("✕", "Timed out", "warn", "stopped"),
     "raised": Result("✕", "Stopped by an error", "warn", "error"),
     "died": Result("✕", "Died", "bad", "died"),

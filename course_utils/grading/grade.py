@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from course_utils import sandbox, scans
+from course_utils import memory, sandbox, scans
 from course_utils.grading.record import Record, clean
 from course_utils.grading.seed import PUBLIC_SEED, CannotGrade
 from course_utils.grading.submission import Answer, Submission, size_bytes
@@ -45,11 +45,26 @@ def isolation_level(asked: str) -> str:
     return asked
 
 
+def memory_method(asked: str) -> str:
+    """The way to read memory: ``auto`` is the best that the host holds.
+
+    Raises:
+        CannotGrade: there is no such way here; the message says how to get it.
+    """
+    try:
+        found = memory.choose(asked)
+        memory.open_meter(found, 1024).close()
+    except memory.MeterUnavailable as error:
+        raise CannotGrade(f"Nothing was graded, because memory cannot be read by {asked!r}: {error}") from None
+    return found
+
+
 def grade_answer(
     answer: Answer,
     lab: LabSpec | None,
     *,
     isolation: str = "process",
+    method: str = "auto",
     seed: int = PUBLIC_SEED,
     listener: Listener = Listener(),  # noqa: B008
 ) -> Record:
@@ -59,6 +74,7 @@ def grade_answer(
         answer: Its cells are run in order in one namespace.
         lab: Its budget, floor and images count; None where the answer names no lab.
         isolation: ``process``, ``user``, ``bwrap`` or ``auto``.
+        method: How memory is read: ``auto``, ``cgroup`` or ``procfs``.
         seed: Of the hidden images.
         listener: Is told of output and memory while it runs.
 
@@ -86,6 +102,8 @@ def grade_answer(
             time_limit=CLOCK * lab.time_limit,
             cpu_limit=lab.time_limit,
             isolation=isolation,
+            method=method,
+            disk_mib=sandbox.GRADED_DISK_MIB,
             alone=alone,
         )
         with sandbox.scratch("graded-") as directory:
@@ -125,6 +143,7 @@ def grade_answer(
         seconds=round(outcome.seconds, 2),
         cpu_seconds=outcome.cpu_seconds,
         method=outcome.method,
+        readings={name: round(value, 2) for name, value in asdict(outcome.readings).items()},
         isolation=outcome.isolation,
         trace=outcome.trace,
         **fields,

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from course_utils import files, labs, memory, sandbox
 from course_utils.grading import kept, review, seed
-from course_utils.grading.grade import grade_answer, isolation_level, of_student
+from course_utils.grading.grade import grade_answer, isolation_level, memory_method, of_student
 from course_utils.grading.plan import plan
 from course_utils.grading.policy import Policy
 from course_utils.grading.record import SCHEMA, Record, Verdict, clean, versions
@@ -48,12 +48,12 @@ class Graded:
     results: list[Record]
 
 
-def key(answer: Answer, *, isolation: str, seed: int, policy: Policy = POLICY) -> str:
+def key(answer: Answer, *, isolation: str, seed: int, method: str = "auto", policy: Policy = POLICY) -> str:
     """What a record stands for: an answer with the same key is never graded again.
 
     The graded cells count, not the file with its outputs, and what the lab asks. The seed cannot be read off it.
     """
-    parts = (answer.cells, repr(policy.lab(answer.lab)), isolation, seed, versions(), SCHEMA)
+    parts = (answer.cells, repr(policy.lab(answer.lab)), isolation, method, seed, versions(), SCHEMA)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -64,6 +64,7 @@ def grade_paths(
     jobs: int = 1,
     policy: Policy = POLICY,
     isolation: str = "auto",
+    method: str = "auto",
     seed_file: Path | None = None,
     layout: str = "",
     roster: Path | None = None,
@@ -80,6 +81,7 @@ def grade_paths(
         jobs: How many run at once, at most; 0 for as many as this machine has room for.
         policy: What the instructor asks beyond what the labs ask.
         isolation: ``process``, ``user``, ``bwrap`` or ``auto``.
+        method: How memory is read: ``auto``, ``cgroup`` or ``procfs``.
         seed_file: Secret text that the hidden images are drawn with; only its owner may read it.
         layout: One of ``discovery.LAYOUTS``; "" to tell it from the names.
         roster: CSV file with the students of the class.
@@ -102,9 +104,15 @@ def grade_paths(
             "Warning: isolation is only 'process', which guards against accidents, not against malice, because this "
             f"host cannot hold 'bwrap': {sandbox.unavailable('bwrap')}"
         )
+    measured = memory_method(method)
     secret = seed.read_seed(seed_file) if seed_file else None
     graded = Graded([], [], [])
     with kept.locked(out), contextlib.closing(kept.Grades(out / "grades.sqlite", say)) as grades:
+        if method == "auto" and measured == "procfs":
+            say(
+                "Caution: memory is read by 'procfs', which does not see all that an answer can hide (`course-utils "
+                f"doctor` says what); each row is marked with it. To grade by control groups: {memory.GET_CGROUP}."
+            )
         if secret is None:
             secret, new = seed.kept_seed(out)
             if new:
@@ -124,7 +132,8 @@ def grade_paths(
             say(sentence)
         progress(level, 0, len(tasks))
         try:
-            how = {"isolation": level, "seed": secret, "jobs": jobs, "regrade": regrade, "policy": policy}
+            how = {"isolation": level, "method": measured, "seed": secret}
+            how |= {"jobs": jobs, "regrade": regrade, "policy": policy}
             for done, (one, result) in enumerate(grade_many(tasks, grades, **how), start=1):
                 if isinstance(result, Failure):
                     graded.failures.append(result)
@@ -165,7 +174,7 @@ def grade_many(
         jobs: How many run at once.
         regrade: Students, and verdicts, whose answers are graded although they are remembered.
         policy: What counts for points and floors.
-        how: ``isolation``, a level of ``sandbox.LEVELS``, and ``seed``, of the hidden images.
+        how: ``isolation``, ``method`` (of reading memory), and ``seed``, of the hidden images.
 
     Raises:
         CannotGrade: nothing can be graded on this host.

@@ -20,6 +20,7 @@ Verdict = Literal[
     "inaccurate",
     "out_of_memory",
     "out_of_gpu_memory",
+    "out_of_disk",
     "timed_out",
     "raised",
     "died",
@@ -141,6 +142,10 @@ class Record(BaseModel):
     review: Text = Field("", description="In what the answer is unlike those of its class; not an accusation.")
     policy: Text = Field("", description="What the instructor asked beyond what the lab asks.")
     method: str = Field("", description="How memory was read.")
+    readings: dict[str, Figure] = Field(
+        default_factory=dict,
+        description="What else was read from outside: course_utils.postmortem.evidence.Readings says what each is.",
+    )
     isolation: Literal["", "process", "user", "bwrap"] = ""
     message: Annotated[str, _line(2000), Field(min_length=1)] = Field(
         description="What happened, in a sentence for the learner."

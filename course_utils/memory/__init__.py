@@ -17,6 +17,7 @@ from course_utils.memory.procfs import ProcfsMeter, anonymous_mib, processor_sec
 METHODS: dict[str, type[Meter]] = {"cgroup v2": CgroupV2, "cgroup v1": CgroupV1, "procfs": ProcfsMeter}
 
 __all__ = [
+    "GET_CGROUP",
     "METHODS",
     "MIB",
     "GpuMeter",
@@ -34,9 +35,30 @@ __all__ = [
 ]
 
 
+GET_CGROUP = (
+    "systemd-run --user --scope -p Delegate=yes course-utils grade ... (as root without --user; in a container, start "
+    "it with a writable /sys/fs/cgroup)"
+)
+"""The line that gets control groups where a host has them and does not hand them to this user."""
+
+
+def choose(asked: str = "auto") -> str:
+    """Return the name of a method: the best that this host allows for ``auto`` and ``cgroup``, else ``asked`` itself.
+
+    Raises `MeterUnavailable`, with a sentence that says how to get one, where ``cgroup`` is asked for and there is
+    none.
+    """
+    if asked not in ("auto", "cgroup"):
+        return asked
+    best = _best()
+    if asked == "cgroup" and best == "procfs":
+        why = "; ".join(f"{row['method']}: {row['why']}" for row in describe() if row["why"])
+        raise MeterUnavailable(f"There is no control group for a run here ({why}). To get one: {GET_CGROUP}.")
+    return best
+
+
 @functools.cache
-def choose() -> str:
-    """Return the name of the best method that this host allows, tried for real once per process."""
+def _best() -> str:
     return next(row["method"] for row in describe() if row["available"])
 
 

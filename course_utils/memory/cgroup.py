@@ -25,6 +25,7 @@ from typing import ClassVar
 from course_utils.memory.meter import MIB, PROCESS_LIMIT, Meter, MeterUnavailable, Sample, kill_all
 
 TASK_LIMIT = 256
+FREE_KERNEL_MIB, FREE_KERNEL_MIB_A_PROCESS = 16, 2
 _numbers = itertools.count()
 
 
@@ -36,7 +37,10 @@ def parse_statistics(text: str) -> dict[str, int]:
 class CgroupMeter(Meter):
     """What both versions share. ``folder`` may be given to read a recorded group instead of a new one."""
 
-    counts: ClassVar[str] = "anonymous + shared memory + swap charged to the run's control group, by the kernel"
+    counts: ClassVar[str] = (
+        "anonymous + shared memory + swap charged to the run's control group, by the kernel; of its own memory "
+        f"(sockets, pipes, queues) what is above {FREE_KERNEL_MIB} MiB and {FREE_KERNEL_MIB_A_PROCESS} MiB a process"
+    )
     cannot_see: ClassVar[str] = "memory of a process outside the run that works on its behalf"
     interval: ClassVar[float] = 0.005
     usage_file: ClassVar[str]
@@ -118,12 +122,21 @@ class CgroupMeter(Meter):
         usage = int(self.read(self.usage_file))
         window = self.window_peak()
         statistics = parse_statistics(self.read("memory.stat"))
+        # What every process needs of the kernel is free; what it stores there, in sockets and queues, is not.
+        kernel = self.kernel(statistics)
+        self.kernel_mib = kernel / MIB
+        free = FREE_KERNEL_MIB + FREE_KERNEL_MIB_A_PROCESS * len(self.processes())
         counted = sum(statistics.get(name, 0) for name in self.counted) + self.other_swap()
+        counted += max(0, kernel - int(free * MIB))
         # Read twice: what the run frees between two readings, such as all of it at its end, was not another kind.
         other = max(0, min(usage, int(self.read(self.usage_file))) - counted)
         peak = max(counted, window - max(other, self._other))
         self._other = other
         return Sample(counted / MIB, peak / MIB)
+
+    def kernel(self, statistics: dict[str, int]) -> int:
+        """Return the bytes of the kernel's own that are charged to the run, without what it can take back."""
+        raise NotImplementedError
 
     def other_swap(self) -> int:
         """Return the bytes of the run that are in swap and not among what ``memory.stat`` counts."""
@@ -213,6 +226,12 @@ class CgroupV1(CgroupMeter):
             self.write("memory.max_usage_in_bytes", 0)
         return peak
 
+    def kernel(self, statistics: dict[str, int]) -> int:
+        try:
+            return int(self.read("memory.kmem.usage_in_bytes"))
+        except FileNotFoundError:  # a kernel that does not charge it
+            return 0
+
 
 class CgroupV2(CgroupMeter):
     """Control groups, version 2."""
@@ -258,6 +277,10 @@ class CgroupV2(CgroupMeter):
         except OSError:
             return 0
         return peak
+
+    def kernel(self, statistics: dict[str, int]) -> int:
+        own = statistics.get("kernel", 0) + statistics.get("sock", 0)
+        return max(0, own - statistics.get("slab_reclaimable", 0) - statistics.get("pagetables", 0))
 
     def other_swap(self) -> int:
         try:

@@ -40,6 +40,8 @@ class Meter:
     counts: ClassVar[str]
     cannot_see: ClassVar[str]
     interval: ClassVar[float]
+    kernel_mib: float = 0.0
+    """What the last sample has found the kernel to hold for the run, in sockets, pipes and tables; 0 if unknown."""
 
     def __init__(self, cap_mib: float) -> None:
         raise NotImplementedError
@@ -55,6 +57,10 @@ class Meter:
 
     def sample(self) -> Sample:
         """Read the run's memory once."""
+        raise NotImplementedError
+
+    def processes(self) -> list[int]:
+        """Return the run's processes."""
         raise NotImplementedError
 
     def killed_by_kernel(self) -> bool:

@@ -15,11 +15,14 @@ import os
 import time
 from typing import ClassVar
 
+from course_utils.memory.held import held, mappings, memory_folders, nameless_device
 from course_utils.memory.meter import MIB, PROCESS_LIMIT, Meter, Sample, kill_all
 
 # Seconds for which a reading of what processes share is used: while they hold still, at a new peak, while they grow.
 STILL_PAUSE, PEAK_PAUSE, GROWING_PAUSE = 0.25, 0.05, 0.01
 STILL_MIB = 1.0
+HELD_PAUSE = 0.05  # between two looks at what the processes hold open
+FREE_CHANNELS, CHANNEL_MIB = 64, 0.2  # what Linux lets a socket hold by default
 KIB_PER_MIB = MIB // 1024
 
 
@@ -119,9 +122,13 @@ def members(pid: int, reaper: int) -> list[int]:
 class ProcfsMeter(Meter):
     """Reads a process tree from outside and kills it when it is told to."""
 
-    counts: ClassVar[str] = "anonymous + mapped shared memory + swap of the process tree, shared pages counted once"
+    counts: ClassVar[str] = (
+        "anonymous + mapped shared memory + swap of the process tree, shared pages counted once; open memfd files; all "
+        f"of a tmpfs that is the run's own; sockets and pipes beyond {FREE_CHANNELS}, each as full"
+    )
     cannot_see: ClassVar[str] = (
-        "files in /dev/shm or another tmpfs that no process has mapped; a spike shorter than the interval"
+        "files in /dev/shm or another tmpfs that no process has mapped, where others use it too; what is on "
+        "its way through a socket; other memory of the kernel; a spike shorter than the interval"
     )
     interval: ClassVar[float] = 0.003
 
@@ -132,6 +139,7 @@ class ProcfsMeter(Meter):
         self._now = self._peak = 0.0
         self._sharing: tuple[set[int], float, float, float] = (set(), 0.0, 0.0, 0.0)
         self._too_many = False
+        self._held = self._held_at = self._held_before = self._mapped = self._seen = 0.0
 
     @classmethod
     def probe(cls) -> str:
@@ -142,6 +150,10 @@ class ProcfsMeter(Meter):
         self._reaper = parent(pid)
         self._pids = [pid]
         self._baseline = anonymous_mib(pid)
+        others = memory_folders(os.getpid())
+        own = {device: path for device, path in memory_folders(pid).items() if device not in others}
+        self._folders = {device: f"/proc/{pid}/root{path}" for device, path in own.items()}
+        self._held_before = self._held_elsewhere()
 
     def sample(self) -> Sample:
         # The last number in loadavg is the newest process or thread on the host: if it is unchanged, none has started.
@@ -151,10 +163,18 @@ class ProcfsMeter(Meter):
             self._newest = newest
             self._pids = self.members()
             self._too_many = self._too_many or len(self._pids) > PROCESS_LIMIT
+        if time.monotonic() - self._held_at > HELD_PAUSE:
+            self._mapped = self._shared_mib()
+            # The smaller of two looks: for a moment, what is being unmapped is neither mapped nor given back.
+            before, self._seen = self._seen, max(0.0, self._held_elsewhere() - self._held_before)
+            self._held = min(before, self._seen)
+            self._held_at = time.monotonic()
         sizes = {pid: size for pid in self._pids if (size := anonymous_mib(pid))}
         total = sum(sizes.values())
+        # What has been mapped since the last look is counted as mapped from then on.
+        elsewhere = max(0.0, self._held - max(0.0, self._shared_mib() - self._mapped)) if self._held else 0.0
         if (twice := self._counted_twice(sizes, total)) is not None:
-            self._now = max(0.0, total - twice - self._baseline)
+            self._now = max(0.0, total - twice - self._baseline + elsewhere)
             self._peak = max(self._peak, self._now)
         return Sample(self._now, self._now)
 
@@ -162,31 +182,58 @@ class ProcfsMeter(Meter):
         """Return the processes whose memory counts."""
         return members(self._root, self._reaper)
 
+    def _shared_mib(self) -> float:
+        return sum(_fields(pid, "status", (b"RssShmem",)) for pid in self._pids) / KIB_PER_MIB
+
+    def _held_elsewhere(self) -> float:
+        """Return what the run holds in files in memory that it has not mapped, and in sockets and pipes, in MiB."""
+        devices = {*self._folders, nameless_device()}
+        now = held(self._pids, devices)
+        size = sum(size for (device, _), size in now.in_memory.items() if device not in self._folders)
+        for path in self._folders.values():
+            with contextlib.suppress(OSError):
+                space = os.statvfs(path)
+                size += (space.f_blocks - space.f_bfree) * space.f_frsize / MIB
+        if size > self._held_before + STILL_MIB:  # part of it may be mapped, and is counted already
+            for pid in self._pids:
+                for file, _, _, mapped in mappings(pid, "smaps"):
+                    size -= mapped if file in now.in_memory or file[0] in self._folders else 0.0
+        return max(0.0, size) + max(0, now.channels - FREE_CHANNELS) * CHANNEL_MIB
+
     def _counted_twice(self, sizes: dict[int, float], total: float) -> float | None:
         """Return how much of the sum over several processes is pages that they share, in MiB.
 
         What a process allocates is its own, so the figure holds until a process comes or goes, or writes to pages that
         it shares: it is read again in the first case at once, for the second now and then, and soon where a process
-        grew in the meantime. None where a process ended while they were being read, since its share had then been
-        seen in part.
+        grew in the meantime. Where a process ended while they were being read, the part of it that the others share
+        is not known: what is left then is what they surely have, which is at least what the largest has.
         """
         if len(sizes) < 2:
             self._sharing = (set(), 0.0, 0.0, 0.0)
             return 0.0
         pids, twice, read_at, pause = self._sharing
-        if total - twice - self._baseline > self._peak:
-            pause = min(pause, PEAK_PAUSE)
+        if (above := total - twice - self._baseline + self._held - self._peak) > 0:
+            # At once where it is more than a little: a process that was still being forked at the last reading has
+            # brought its share since, which is no growth.
+            pause = min(pause, 0.0 if above > STILL_MIB else PEAK_PAUSE)
         if pids != set(sizes) or time.monotonic() - read_at > pause:
-            proportional = {pid: proportional_mib(pid) for pid in sizes}
             # Each size is read after its proportional size: growth in between then counts too little, for a moment,
             # and not too much, for ever, in the peak.
+            proportional = {pid: proportional_mib(pid) for pid in sizes}
             after = {pid: anonymous_mib(pid) for pid in sizes}
+            now = sum(proportional[pid] for pid in sizes if after[pid])
+            if now - self._baseline > self._peak + STILL_MIB:  # a process that was just being forked is seen twice
+                now = min(now, sum(map(proportional_mib, sizes)))
+            now = max(now, *after.values())
             if not all(after.values()):
-                return None
-            twice = sum(max(0.0, after[pid] - proportional[pid]) for pid in sizes)
+                return total - now
+            twice = sum(after.values()) - now
             still = all(abs(after[pid] - sizes[pid]) < STILL_MIB for pid in sizes)
             self._sharing = (set(sizes), twice, time.monotonic(), STILL_PAUSE if still else GROWING_PAUSE)
         return twice
+
+    def processes(self) -> list[int]:
+        return self._pids
 
     def too_many_tasks(self) -> bool:
         return self._too_many

@@ -44,7 +44,7 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
         finding |= {"where": where, "blame": where, "traceback": _traceback(shown) if shown else ""}
         if status == "out_of_gpu_memory":
             finding |= gpu.explain(end) if end else gpu.outside_tensorflow()
-        elif status != "timed_out":
+        elif status not in ("timed_out", "out_of_disk"):
             finding["allocation"] = causes.allocation(text)
             if status == "out_of_memory":
                 finding |= judge(Case(measurement, testimony, line, where, text))
@@ -69,6 +69,7 @@ def conclude(measurement: Measurement, testimony: Testimony) -> Outcome:
         gpu_peak_mib=said and said.gpu_peak_mib,
         gpu_in_use_mib=said and said.gpu_in_use_mib,
         device=measurement.device,
+        readings=measurement.readings,
     )
 
 
@@ -89,6 +90,11 @@ def _killed(measurement: Measurement) -> Finding | None:
         used = f"It used up its time limit of {units.seconds(measurement.limits.cpu_limit)} of CPU time"
         clock = units.seconds(measurement.seconds)
         return "timed_out", f"{used}, all its processes together, after {clock} by the clock."
+    if reason == "disk":
+        held, most = measurement.readings, units.mib(measurement.limits.disk_mib)
+        mapped = f"{units.mib(held.mapped_peak_mib)} in files that it wrote through memory"
+        wrote = f"{units.mib(held.disk_peak_mib)} in {held.files:,} files, {mapped}"
+        return "out_of_disk", f"It put more on the disk than its {most}, and was killed: {wrote}."
     if reason == "time":
         message = f"It was still running at its time limit of {units.seconds(measurement.limits.time_limit)}"
         if measurement.limits.cpu_limit is None:

@@ -65,6 +65,31 @@ class Limits:
     """Memory of the device that TensorFlow may use; None where the run sees no GPU."""
     cpu_limit: float | None = None
     """CPU seconds of all processes together; None where the clock alone counts."""
+    disk_mib: float | None = None
+    """What it may hold of the disk in files, those that are deleted and still open included; None: only the size of
+    each file is limited. With it come limits on the number of files, and on files mapped for writing; see
+    `course_utils.sandbox.disk`."""
+
+
+@dataclass(kw_only=True)
+class Readings:
+    """What is read from outside besides the memory, for the record. Peaks are in MiB."""
+
+    kernel_peak_mib: float = 0.0
+    """Memory of the kernel's own that the run has taken: sockets, pipes, tables. 0 where it cannot be read."""
+    mapped_peak_mib: float = 0.0
+    """Files on a disk that the run had mapped for writing, which do not count as memory."""
+    disk_peak_mib: float = 0.0
+    files: int = 0
+    """The most files of its own at one time."""
+    processes: int = 0
+    """The most at one time, of those that lived long enough to be seen; so is the next."""
+    programs: int = 0
+    """How many of its processes were seen to run another program."""
+    gaps: int = 0
+    """Pauses of more than 50 ms between two readings of the memory, in which procfs sees nothing."""
+    longest_gap: float = 0.0
+    """In seconds."""
 
 
 @dataclass
@@ -95,8 +120,8 @@ class Measurement:
     sightings: list[Sighting] = field(default_factory=list)
     """The memory is the owner's reading, the stack what the run said when it was asked."""
     killed_for: str = ""
-    """Why the owner killed it: "memory", "gpu" (its memory), "time", "cpu" (its CPU time), "tasks", "kernel" (which
-    killed a part of the run), "message" (the run broke its channel), or "" if the owner did not kill it."""
+    """Why the owner killed it: "memory", "gpu" (its memory), "disk", "time", "cpu" (its CPU time), "tasks", "kernel"
+    (which killed a part of the run), "message" (the run broke its channel), or "" if the owner did not kill it."""
     exit_code: int | None = None
     """Minus the signal's number where a signal ended the run; None where no one knows."""
     machine_kills: int = 0
@@ -107,6 +132,7 @@ class Measurement:
     too_many_tasks: bool = False
     device: Device | None = None
     """None for a run without a GPU budget."""
+    readings: Readings = field(default_factory=Readings)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from course_utils.postmortem import gpu, summary
-from course_utils.postmortem.evidence import Device, Limits, Where
+from course_utils.postmortem.evidence import Device, Limits, Readings, Where
 from course_utils.postmortem.growth import Growth
 from course_utils.postmortem.phases import Phase
 
@@ -15,8 +15,8 @@ from course_utils.postmortem.phases import Phase
 class Outcome(Limits):
     """The result of `course_utils.sandbox.run`. Memory is in MiB above the baseline, time in seconds.
 
-    ``status`` is one of ``finished``, ``out_of_memory``, ``out_of_gpu_memory``, ``timed_out``, ``raised`` and
-    ``died`` (killed by a signal, or left with an exit code).
+    ``status`` is one of ``finished``, ``out_of_memory``, ``out_of_gpu_memory``, ``out_of_disk``, ``timed_out``,
+    ``raised`` and ``died`` (killed by a signal, or left with an exit code).
     """
 
     status: str
@@ -57,6 +57,7 @@ class Outcome(Limits):
     gpu_in_use_mib: float | None = None
     device: Device | None = None
     """The driver's count; None for a run without a GPU budget."""
+    readings: Readings = field(default_factory=Readings)
 
     @property
     def growers(self) -> list[Growth]:

@@ -44,10 +44,11 @@ A run, in order:
      ``hello``. With that message the kernel itself tells the owner the child's process number. The child waits.
   4. The owner reads the baseline and the context, attaches the meters, starts the clock and sends ``go``. The code
      begins.
-  5. Every few milliseconds the owner reads what has come and takes a sample. It kills the run at its cap, at its time
-     limit, when it holds more of a GPU than its budget and the code of libraries take, when it has too many processes,
-     when the kernel has killed a part of it, or when it breaks its channel. Close to the cap it asks for the line
-     often.
+  5. A thread of the owner, the `sampler`, reads the memory every few milliseconds and does nothing else; another one
+     looks at the `disk` a few times a second; the owner itself reads what has come, answers, and asks for the line.
+     The run is killed at its cap, at its time limit, when it holds more of the disk than it may, or more of a GPU than
+     its budget and the code of libraries take, when it has too many processes, when the kernel has killed a part of
+     it, or when it breaks its channel.
   6. The code ends with a message ``end``, or its process ends without one. In every case the owner now kills what is
      left of the run, and the zygote reaps it and reports the child's exit code. Under ``bwrap`` and ``user`` the owner
      then closes the zygote too; an owner that is root kills every process that is left of the run's user.
@@ -61,9 +62,10 @@ from course_utils.postmortem import Outcome, Where
 from course_utils.sandbox.isolation import LEVELS, IsolationUnavailable, strongest, unavailable
 from course_utils.sandbox.launch import start, stop
 from course_utils.sandbox.listener import Listener
-from course_utils.sandbox.run import run
+from course_utils.sandbox.run import GRADED_DISK_MIB, run
 
 __all__ = [
+    "GRADED_DISK_MIB",
     "LEVELS",
     "IsolationUnavailable",
     "Listener",

@@ -97,7 +97,11 @@ def main(owner: socket.socket, taken: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # the code may have closed or replaced it
             stream.flush()
-    inside.send({"type": "end", **message})
+    try:
+        inside.send({"type": "end", **message})
+    except ValueError:  # an error whose text is longer than a message may be
+        short = {"text": str(message.get("text"))[:5000], "frames": message.get("frames", [])[-5:], "reasons": []}
+        inside.send({"type": "end", **message, **short})
     os._exit(message.get("exit_code") or 0)
 
 

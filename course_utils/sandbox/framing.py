@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 HEADER = struct.Struct("!I")
-LARGEST = 4 * 1024 * 1024
+LARGEST = 64 * 1024
 
 
 def pack(message: Any) -> bytes:

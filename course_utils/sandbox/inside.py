@@ -16,6 +16,7 @@ from course_utils.sandbox import framing
 
 channel: socket.socket | None = None
 """The way to the owner, which the child sets; None outside a sandbox."""
+FIGURE_PART = 45_000  # bytes, which base64 makes a third longer
 _quiet = False
 _sending = threading.Lock()
 
@@ -64,6 +65,7 @@ def exchange(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def show_figure(png: bytes) -> None:
-    """Show a picture where the sandbox was started from."""
-    if not _quiet:
-        send({"type": "figure", "png": base64.b64encode(png).decode()})
+    """Show a picture where the sandbox was started from. It goes in parts, as long as a message may be."""
+    for start in range(0, 0 if _quiet else len(png), FIGURE_PART):
+        part, more = png[start : start + FIGURE_PART], start + FIGURE_PART < len(png)
+        send({"type": "figure", "png": base64.b64encode(part).decode(), "more": more})

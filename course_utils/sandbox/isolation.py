@@ -26,9 +26,10 @@ own, which is removed with it: nothing that a run leaves there is executed in an
 Every zygote runs as ``python -P -s``: it takes no module from the working directory or from the user's own packages.
 ``-I`` would do the same, but it also ignores ``PYTHONHASHSEED``, and then memory differs between two runs.
 
-At ``user`` a run sees the network, the other processes, and every file that all users of this host may read. Where root
-may not make mounts, as in most containers, it also shares ``/tmp`` and ``/dev/shm`` with them, and only the kernel's
-own file modes keep it from writing to ``/proc/sys``.
+At ``user`` a run sees the other processes, and every file that all users of this host may read. Where root may not
+make mounts, as in most containers, it also sees the network, shares ``/tmp`` and ``/dev/shm`` with other users, and
+only the kernel's own file modes keep it from writing to ``/proc/sys``. At both levels `forbidden` filters what a run
+may ask of the kernel.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def confined(
 
 def unprivileged_command(uid: int, level: str, directory: Path, home: Path, readable: Sequence[Path]) -> list[str]:
     """Return the command line that gives up root's rights; the program to start has to follow it."""
-    read = {*interpreter_folders(), Path(sys.prefix), Path(sys.base_prefix), package_folder(), *readable}
+    read = {*interpreter_folders(), *filter(Path.exists, prefix_parts()), package_folder(), *readable}
     needed = [(str(path), False) for path in read] + [(str(path), True) for path in (directory, home)]
     shared = ("/tmp", "/var/tmp", "/dev/shm") if level == "user" else ()
     plan = {
@@ -196,13 +197,20 @@ def package_folder() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
+def prefix_parts() -> set[Path]:
+    """Return what Python itself needs of its prefixes, a virtual environment and what that was made from."""
+    names = ("bin", "lib", "lib64", "pyvenv.cfg")
+    return {Path(prefix) / name for prefix in (sys.prefix, sys.base_prefix) for name in names}
+
+
 def interpreter_folders() -> list[Path]:
-    """Return the folders that Python and its packages need, outermost only."""
-    wanted = {Path(sys.prefix), Path(sys.base_prefix), *map(Path, sysconfig.get_paths().values())}
+    """Return what Python and its packages need, outermost only: never a whole prefix, which may hold anything else."""
+    paths = sysconfig.get_paths()
+    wanted = {*prefix_parts(), *(Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib"))}
     for name in ("tensorflow", "keras", "numpy", "sklearn", "PIL", "matplotlib", "psutil"):
         if (found := importlib.util.find_spec(name)) and found.submodule_search_locations:
             wanted.add(Path(found.submodule_search_locations[0]).parent)
-    folders = sorted(path.resolve() for path in wanted if path.is_dir())
+    folders = sorted(path.resolve() for path in wanted if path.exists())
     folders = [path for path in folders if not any(path != other and path.is_relative_to(other) for other in folders)]
     return [path for path in dict.fromkeys(folders) if path != Path("/") and not path.is_relative_to("/usr")]
 
@@ -211,8 +219,8 @@ def handwriting() -> set[Path]:
     """Return every copy of the originals of the hidden images that lies among Python's packages."""
     package = importlib.util.find_spec("sklearn")
     packages = {Path(package.origin).resolve().parents[1]} if package and package.origin else set()
-    for folder in (*interpreter_folders(), Path("/usr"), Path("/usr/local")):
-        packages |= set(folder.glob("lib/python*/*-packages"))
+    for folder in (*interpreter_folders(), Path("/usr/lib"), Path("/usr/local/lib")):
+        packages |= {folder, *folder.glob("python*/*-packages")}
     copies = (folder / "sklearn" / "datasets" / "data" / "digits.csv.gz" for folder in packages)
     return {path.resolve() for path in copies if path.exists()}
 

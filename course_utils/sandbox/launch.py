@@ -43,8 +43,9 @@ class Zygote:
             # A file and not a pipe: nobody reads it while the zygote lives.
             self._complaints = self._place.enter_context(tempfile.TemporaryFile())
             command, variables = self._place.enter_context(isolation.confined(level, directory, readable, gpu))
+            self.homes = [variables["HOME"]] if level != "process" else []
             self._process = subprocess.Popen(
-                [*command, *isolation.PYTHON, "-m", "course_utils.sandbox.zygote", str(theirs.fileno())],
+                [*command, *isolation.PYTHON, "-m", "course_utils.sandbox.zygote", str(theirs.fileno()), level],
                 pass_fds=[theirs.fileno()],
                 env=variables,
                 cwd=directory,

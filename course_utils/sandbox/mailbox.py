@@ -18,7 +18,7 @@ from course_utils.sandbox.noise import NoiseFilter
 from course_utils.sandbox.snapshot import PACKAGES
 
 KEPT_AT_EACH_END = 64 * 1024
-MOST_FIGURES = 24
+MOST_FIGURES, LARGEST_FIGURE = 24, 4 * 1024 * 1024
 MOST_VALUES = 100
 THREAD = re.compile(r"^(?:Current thread|Thread|Stack) ", re.MULTILINE)
 FRAME = re.compile(r'^  File "(?P<file>.{1,300})", line (?P<line>\d{1,9}) in (?P<function>.*)$', re.MULTILINE)
@@ -67,6 +67,7 @@ class Mailbox:
         self.listener = listener
         self._output = {"stdout": BoundedText(), "stderr": BoundedText()}
         self._noise = NoiseFilter()
+        self._figure = b""  # as much of the next one as has come
 
     def take_output(self, stream: str, data: bytes) -> None:
         """Take bytes that the run wrote to "stdout" or "stderr"."""
@@ -96,7 +97,7 @@ class Mailbox:
             elif kind == "report":
                 self._note_values(_dictionary(message.get("values")))
             elif kind == "figure":
-                self._note_figure(message.get("png"))
+                self._note_figure(message.get("png"), message.get("more") is True)
             elif kind == "end" and self.testimony.end is None:
                 self.testimony.end = self._end(message)
         return questions
@@ -143,11 +144,14 @@ class Mailbox:
             if isinstance(value, int | float | str) and len(self.testimony.values) < MOST_VALUES:
                 self.testimony.values[_text(name, 100)] = _text(value, 1000) if isinstance(value, str) else value
 
-    def _note_figure(self, text: Any) -> None:
+    def _note_figure(self, text: Any, more: bool) -> None:
         try:
-            png = base64.b64decode(text, validate=True)
+            self._figure += base64.b64decode(text, validate=True)
         except (TypeError, ValueError):
+            self._figure, more = b"", False
+        if more and len(self._figure) < LARGEST_FIGURE:
             return
+        png, self._figure = self._figure, b""
         if png.startswith(b"\x89PNG") and len(self.testimony.figures) < MOST_FIGURES:
             self.testimony.figures.append(png)
             self.listener.figure(png)

@@ -16,6 +16,8 @@ from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.order import Order
 from course_utils.sandbox.watch import watch
 
+GRADED_DISK_MIB = 2048.0
+
 Cells = str | Sequence[tuple[str, str]]
 
 
@@ -28,6 +30,7 @@ def run(
     cpu_limit: float | None = None,
     isolation: str = "process",
     gpu_budget_mib: float | None = None,
+    disk_mib: float | None = None,
     epilogue: str = "",
     readable: Sequence[Path] = (),
     directory: Path | None = None,
@@ -40,11 +43,13 @@ def run(
 
     ``code`` is a source text, or ``(cell name, source)`` pairs that run in one namespace in their order. The run is
     killed when it needs more than ``cap_mib`` (default: ``budget_mib``) above its baseline, more than ``time_limit``
-    seconds by the clock, or more than ``cpu_limit`` CPU seconds, all its processes together. ``epilogue`` runs after it
-    in the same namespace and is never shown as the learner's. ``readable`` folders are visible inside. ``directory`` is
-    the working directory, by default a temporary one that is removed afterwards. The cells ``before`` run first, in the
-    same namespace; their memory counts, and what they print, draw and report is not shown. ``listener`` is told while
-    it runs. ``alone`` waits for this process's other runs to end, and makes new ones wait.
+    seconds by the clock, more than ``cpu_limit`` CPU seconds, all its processes together, or more than ``disk_mib`` of
+    the disk, by default `GRADED_DISK_MIB` at the levels at which strangers' code runs. ``epilogue`` runs after it in
+    the same namespace and is never shown as the learner's. ``readable`` folders are visible inside. ``directory`` is
+    the working directory, by default a temporary one that is removed afterwards. ``method`` is one of
+    `memory.METHODS`, or ``cgroup``: any of the first two. The cells ``before`` run first, in the same namespace; their
+    memory counts, and what they print, draw and report is not shown. ``listener`` is told while it runs. ``alone``
+    waits for this process's other runs to end, and makes new ones wait.
 
     Raises `IsolationUnavailable`, `course_utils.memory.MeterUnavailable` and ValueError, with a sentence, before
     anything runs. A KeyboardInterrupt ends the run and is raised again.
@@ -61,11 +66,12 @@ def run(
             time_limit=time_limit,
             cpu_limit=cpu_limit,
             isolation=level,
-            method=method or memory.choose(),
+            method=memory.choose(method or "auto"),
             quiet=len(before),
             epilogue=epilogue,
             readable=tuple(str(Path(path).resolve()) for path in readable),
             gpu_budget_mib=gpu_budget_mib,
+            disk_mib=GRADED_DISK_MIB if disk_mib is None and level != "process" else disk_mib,
             processors=tuple(cleanup.enter_context(processors.assigned(alone=alone))),
         )
         try:

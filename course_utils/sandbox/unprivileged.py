@@ -22,7 +22,7 @@ import json
 import os
 import sys
 
-CLONE_NEWNS, CLONE_NEWIPC = 0x20000, 0x8000000
+CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWNET = 0x20000, 0x8000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 24, 38, 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
@@ -39,8 +39,8 @@ def mount(source: str, target: str, kind: str = "none", flags: int = 0, options:
 
 
 def own_mounts() -> bool:
-    """Give this process mounts and System V memory of its own, which end with it; return whether that is allowed."""
-    if library.unshare(CLONE_NEWNS | CLONE_NEWIPC):
+    """Give this process mounts, System V memory and an empty network of its own; return whether that is allowed."""
+    if library.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET):
         return False
     try:
         mount("none", "/", flags=MS_REC | MS_PRIVATE)

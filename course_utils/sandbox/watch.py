@@ -9,6 +9,7 @@ import select
 import socket
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -17,18 +18,17 @@ from course_utils.memory.machine import kills_anywhere
 from course_utils.postmortem import Measurement, Testimony
 from course_utils.sandbox import framing, launch
 from course_utils.sandbox.device import DeviceWatch
+from course_utils.sandbox.disk import DiskWatch
 from course_utils.sandbox.inquiry import Inquiry
 from course_utils.sandbox.listener import Listener
 from course_utils.sandbox.mailbox import Mailbox
 from course_utils.sandbox.order import Order
+from course_utils.sandbox.sampler import Sampler
 
 GREETING_LIMIT = 30
 DUMP_PAUSE = 0.01
-NEAR_CAP = 0.8
 SIGHTING_SHARE = 0.01  # of the cap: so much more or less memory, and the run is asked where it is
 SAMPLE_PAUSE = 0.1
-TRACE_PAUSE = 0.02
-MOST_POINTS = 4000
 CHUNK = 1 << 16  # read at a time, so that no flood of messages or output keeps the watch from looking at the memory
 LAST_CHUNKS = 8  # more than a channel's buffer holds
 
@@ -73,7 +73,9 @@ def watch(order: Order, listener: Listener) -> tuple[Measurement, Testimony]:
             meter.attach(pid)
             ended = os.pidfd_open(pid)  # without it, processes that the child leaves could pretend that it goes on
             cleanup.callback(os.close, ended)
-            Watcher(measurement, meter, device, mailbox, pid, dump, state).follow(channel, streams, ended)
+            Watcher(measurement, meter, device, mailbox, pid, dump, state, [order.directory, *zygote.homes]).follow(
+                channel, streams, ended
+            )
         finally:
             # Also on an interrupt: nothing of the run is left when this returns.
             meter.kill()
@@ -109,7 +111,7 @@ def drain(streams: dict[int, str], mailbox: Mailbox) -> None:
 
 
 class Watcher:
-    """Samples, listens and decides, until the run has ended or has to be killed."""
+    """Listens, asks and decides, until the run has ended or has to be killed; its threads read memory and disk."""
 
     def __init__(
         self,
@@ -120,25 +122,35 @@ class Watcher:
         pid: int,
         dump: IO[bytes],
         state: IO[bytes],
+        folders: Sequence[str],
     ) -> None:
         self.measured, self.meter, self.device, self.mailbox, self.pid = measured, meter, device, mailbox, pid
         step_mib = SIGHTING_SHARE * measured.limits.cap_mib
         self.inquiry = Inquiry(pid, dump.fileno(), state.fileno(), mailbox, step_mib)
-        self._sampled_at = -1.0
+        self._told_at = -1.0
         self._before = memory.processor_seconds(pid), memory.waited_seconds(pid)  # the child has made itself ready
-        # Before the word to go: the code may be done before this process runs again.
-        self._started = time.monotonic()
+        self.disk = DiskWatch(measured, meter, pid, folders)
+        self.sampler = Sampler(measured, meter)
 
     def follow(self, channel: socket.socket, streams: dict[int, str], ended: int) -> None:
         """Let the child begin, and watch it to its end, at which the descriptor ``ended`` becomes readable."""
+        try:
+            self._follow(channel, streams, ended)
+        finally:
+            try:
+                self.disk.finish()
+            finally:
+                self.sampler.finish()
+        self.measured.sightings = self.inquiry.close(self.measured.seconds, self.measured.trace[-1][1])
+
+    def _follow(self, channel: socket.socket, streams: dict[int, str], ended: int) -> None:
         say(channel, {"go": True})
         poll = select.poll()
         for descriptor in (channel.fileno(), *streams, ended):
             poll.register(descriptor, select.POLLIN)
         speaking = True
         while speaking and not self.measured.killed_for:
-            near = self.measured.trace and self.measured.trace[-1][1] > NEAR_CAP * self.measured.limits.cap_mib
-            for descriptor, _ in poll.poll(self.meter.interval * (500 if near else 1000)):
+            for descriptor, _ in poll.poll(self.meter.interval * (500 if self.sampler.near_cap() else 1000)):
                 if descriptor == ended:
                     for _ in range(LAST_CHUNKS):
                         self._listen(channel)
@@ -149,10 +161,9 @@ class Watcher:
                     self.mailbox.take_output(streams[descriptor], data)
                 else:
                     poll.unregister(descriptor)
-            sample = self._sample()
-            self.measured.killed_for = self._reason_to_kill(sample)
+            if reason := self._look():
+                self.measured.killed_for = self.measured.killed_for or reason
         self._count_cpu_seconds()
-        self.measured.sightings = self.inquiry.close(self.measured.seconds, self.measured.trace[-1][1])
 
     def _listen(self, channel: socket.socket) -> bool:
         """Read and answer what the child says; return whether it may say more."""
@@ -169,51 +180,31 @@ class Watcher:
             say(channel, self.mailbox.listener.answer({**question, "processor_seconds": seconds}))
         return bool(data) and self.mailbox.testimony.end is None
 
-    def _sample(self) -> memory.Sample:
-        """Read the memory once, and note what is new about it."""
-        sample, measured = self.meter.sample(), self.measured
-        seconds = measured.seconds = time.monotonic() - self._started
-        if self.device:
-            self.device.look(seconds)
-        new_peak = sample.peak_mib > measured.peak_mib
-        measured.peak_mib = max(measured.peak_mib, sample.peak_mib)
-        if not measured.trace or new_peak or seconds - measured.trace[-1][0] >= TRACE_PAUSE:
-            measured.trace.append((seconds, max(sample) if new_peak else sample.now_mib))
-            if len(measured.trace) >= MOST_POINTS:  # every other point is enough, but the highest stays
-                highest = max(measured.trace, key=lambda point: point[1])
-                measured.trace = sorted({*measured.trace[::2], highest})
-        if seconds - self._sampled_at >= SAMPLE_PAUSE:
-            self._sampled_at = seconds
-            self._count_cpu_seconds()
-            self.mailbox.listener.sample(seconds, sample.now_mib)
-        return sample
-
     def _count_cpu_seconds(self) -> None:
         # What a process took that has gone may be out of sight, so the most that was seen counts.
         seen = memory.processor_seconds(self.pid) - self._before[0], self.meter.cpu_seconds()
         self.measured.cpu_seconds = max(self.measured.cpu_seconds, *seen)
 
-    def _reason_to_kill(self, sample: memory.Sample) -> str:
-        """Return why the run has to be killed now, "" if it may go on; note where it is."""
-        cap, now, seconds = self.measured.limits.cap_mib, sample.now_mib, self.measured.seconds
-        if sample.peak_mib >= cap:
-            return "memory"
-        if self.device and self.device.over:
-            return "gpu"
-        cpu_limit = self.measured.limits.cpu_limit
-        over = cpu_limit is not None and self.measured.cpu_seconds >= cpu_limit
-        if over or seconds >= self.measured.limits.time_limit:
+    def _look(self) -> str:
+        """Tell the listener, ask where the run is; return why it has to be killed now, "" if it may go on."""
+        now, seconds, limits = self.sampler.now_mib, self.sampler.seconds(), self.measured.limits
+        if self.device:
+            self.device.look(seconds)
+            if self.device.over:
+                return "gpu"
+        if seconds - self._told_at >= SAMPLE_PAUSE:
+            self._told_at = seconds
+            self._count_cpu_seconds()
+            self.mailbox.listener.sample(seconds, now)
+        over = limits.cpu_limit is not None and self.measured.cpu_seconds >= limits.cpu_limit
+        if over or seconds >= limits.time_limit:
             self.inquiry.ask(near_cap=True)
             time.sleep(DUMP_PAUSE)
             self.measured.waited_seconds = memory.waited_seconds(self.pid) - self._before[1]
             return "cpu" if over else "time"
-        if self.meter.too_many_tasks():
-            return "tasks"
-        if self.meter.killed_by_kernel():
-            return "kernel"
         if self.mailbox.reader.broken:
             return "message"
-        self.inquiry.look(seconds, now, now >= NEAR_CAP * cap)
+        self.inquiry.look(seconds, now, self.sampler.near_cap())
         return ""
 
 

@@ -1,6 +1,6 @@
 """The process that imports TensorFlow once and forks a child for each run.
 
-Started as ``python -P -s -m course_utils.sandbox.zygote DESCRIPTOR``; the descriptor is a socket to its owner.
+Started as ``python -P -s -m course_utils.sandbox.zygote DESCRIPTOR LEVEL``; the descriptor is a socket to its owner.
 
 It keeps one child forked in advance. That child reads its order from the owner's socket itself and tells the zygote,
 which passes it on as ``taken``: a zygote that was killed just before can still have a living child for a moment, and a
@@ -21,6 +21,7 @@ import socket
 import sys
 
 from course_utils.memory import kill_all
+from course_utils.sandbox import forbidden
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -105,6 +106,8 @@ def main() -> None:
     gc.freeze()
     # A child has the same user: without this it could write to this process's memory, which no one measures.
     set_process_option(PR_SET_DUMPABLE, 0)
+    if sys.argv[2] != "process":
+        forbidden.forbid()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what is said from now on, nobody would read
     owner.sendall(b"ready\n")
     serve(owner)
