@@ -20,6 +20,7 @@ import os
 import re
 import secrets
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -148,7 +149,18 @@ class Bait:
 
 def unavailable(case: Case) -> str:
     """Return why this host cannot run a case, "" if it can."""
+    if case.level == "user" and not sandbox.unavailable("user") and not own_mounts():
+        return "root may not make mounts here, so `user` shares folders and the network with the host."
     return sandbox.unavailable(case.level)
+
+
+@functools.cache
+def own_mounts() -> bool:
+    """Whether root can give a process mounts and a network of its own here."""
+    with contextlib.suppress(FileNotFoundError):
+        tried = ["unshare", "--mount", "--ipc", "--net", "true"]
+        return subprocess.run(tried, stderr=subprocess.DEVNULL).returncode == 0
+    return False
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from typing import ClassVar
 from course_utils.memory.meter import MIB, PROCESS_LIMIT, Meter, MeterUnavailable, Sample, kill_all
 
 TASK_LIMIT = 256
+NEAR_LIMIT = 0.95
 FREE_KERNEL_MIB, FREE_KERNEL_MIB_A_PROCESS = 16, 2
 _numbers = itertools.count()
 
@@ -51,12 +52,12 @@ class CgroupMeter(Meter):
     def __init__(self, cap_mib: float, folder: Path | None = None) -> None:
         self.folder = folder or self.create()
         self._descriptors: dict[str, int] = {}
-        self._other = 0
+        self._other = self._highest = self._limit = 0
         self._tasks = self.folder  # the group that bounds processes and threads
         self._crowded = False
         if folder is None:
             # The watcher kills at the cap; the kernel stands a little above it, for what grows faster than it looks.
-            limit = int((cap_mib + max(8, 0.01 * cap_mib)) * MIB)
+            self._limit = limit = int((cap_mib + max(8, 0.01 * cap_mib)) * MIB)
             self.write(self.limit_file, limit)
             self.limit_swap(limit)
             self._tasks = self.limit_tasks()
@@ -121,6 +122,7 @@ class CgroupMeter(Meter):
     def sample(self) -> Sample:
         usage = int(self.read(self.usage_file))
         window = self.window_peak()
+        self._highest = max(self._highest, window)
         statistics = parse_statistics(self.read("memory.stat"))
         # What every process needs of the kernel is free; what it stores there, in sockets and queues, is not.
         kernel = self.kernel(statistics)
@@ -218,7 +220,10 @@ class CgroupV1(CgroupMeter):
 
     def reached_limit(self) -> bool:
         counters = [self.folder / name for name in ("memory.failcnt", "memory.memsw.failcnt")]
-        return any(int(counter.read_text()) for counter in counters if counter.exists())
+        # The kernel's own memory raises none of them.
+        return self._highest > NEAR_LIMIT * self._limit or any(
+            int(counter.read_text()) for counter in counters if counter.exists()
+        )
 
     def window_peak(self) -> int:
         peak = int(self.read("memory.max_usage_in_bytes"))

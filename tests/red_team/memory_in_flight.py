@@ -1,7 +1,7 @@
 """150 MiB in a memfd that is on its way through a socket, so that nobody has it open.
 
 bwrap, user, process: out_of_memory
-bwrap by procfs, process by procfs: unseen or out_of_memory
+bwrap by procfs, user by procfs, process by procfs: unseen or out_of_memory
 holds_mib: 100
 """
 
