@@ -1,6 +1,6 @@
-"""The models of ``benchmarks/fit.py``: each function returns a Keras model without weights from elsewhere, not compiled.
+"""The models of ``benchmarks/fit.py``: each function returns a Keras model with random weights, not compiled.
 
-`FITTED_ON` are the models that the constants in `course_utils.fit` were chosen on. No constant was fitted on the others.
+The constants of `course_utils.fit.static` were chosen on the models of `FITTED_ON`, and on none of the others.
 """
 
 from __future__ import annotations
