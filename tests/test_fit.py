@@ -130,9 +130,10 @@ def test_the_card_says_all_of_it(predicted: fit.Prediction) -> None:
 
 
 def test_integers_of_an_embedding_and_several_inputs_and_outputs(models: Path) -> None:
-    found = fit.predict(f"{models}:towers", 4, samples=1000)
+    found = fit.predict(f"{models}:towers", 4, samples=2_000_000, memory_mib=300)
     assert found.sample_mib == pytest.approx((20 + 5 + 1 + 1) * 4 / 2**20)
-    assert found.feed_mib == pytest.approx(2.05 * 1000 * found.sample_mib)
+    assert found.feed_mib == pytest.approx(2.05 * 2_000_000 * found.sample_mib)
+    assert (found.fits, found.largest_batch_size) == (False, 0)
 
 
 def test_a_model_that_does_not_know_its_shapes_is_told_them(models: Path) -> None:

@@ -61,22 +61,24 @@ def predict(
     ):
         if wrong:
             raise CannotPredict(sentence)
+    # What the data take besides: so many times a sample, and a constant.
+    data = (0.0, DATASET_MIB) if feed == "dataset" else (ARRAYS_TIMES * (samples or 0), 0.0)
     with _request(build_model, input_shape, example) as request:
+        request["data"] = data
         if static or device == "gpu":
             found = probe.estimate(request | {"static": {"device": device}}, batch_size, memory_mib, time_limit)
         else:
             found = probe.predict(request, batch_size, memory_mib, time_limit)
     if samples is None:
         return found
-    whole = samples * found.sample_mib
+    whole = mib(samples * found.sample_mib)
+    words = f"{samples:,} samples in arrays take {whole}, and `fit` makes tensors of them."
     if feed == "dataset":
         words = (
-            f"A `tf.data` pipeline that reads batch by batch. Its `cache()` would add {mib(whole)}, a shuffle buffer "
+            f"A `tf.data` pipeline that reads batch by batch. Its `cache()` would add {whole}, a shuffle buffer "
             f"{mib(1000 * found.sample_mib)} for each 1,000 samples."
         )
-        return dataclasses.replace(found, feed=words, feed_mib=DATASET_MIB)
-    words = f"{samples:,} samples in arrays take {mib(whole)}, and `fit` makes tensors of them."
-    return dataclasses.replace(found, feed=words, feed_mib=ARRAYS_TIMES * whole)
+    return dataclasses.replace(found, feed=words, feed_mib=data[0] * found.sample_mib + data[1])
 
 
 def find_batch_size(build_model: BuildModel, memory_mib: float, **options: Any) -> int:
@@ -104,7 +106,12 @@ def _request(build_model: BuildModel, input_shape: Any, example: Any) -> Iterato
     keras = sys.modules.get("keras")  # in a notebook the policy may have been set in another cell
     policy = keras.config.dtype_policy().name if keras and hasattr(keras, "config") else ""
     request = {"directory": os.getcwd(), "path": [place or os.getcwd() for place in sys.path], "policy": policy}
-    request |= {"input_shape": None if input_shape is None else _shape(input_shape), "file": "", "static": None}
+    request |= {
+        "input_shape": None if input_shape is None else _shape(input_shape),
+        "file": "",
+        "static": None,
+        "data": (0, 0),
+    }
     with scratch("fit-") as folder:
         if isinstance(build_model, str | Path):
             file, function = _file(str(build_model))

@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
-
 from course_utils import sandbox
 from course_utils.fit.prediction import PARTS, CannotPredict, Prediction
+from course_utils.memory import machine
 from course_utils.units import mib, seconds
 
 STEPS = 8
@@ -103,8 +102,8 @@ def number(value: Any) -> float:
 
 
 def free_mib() -> float:
-    """What a run may take on this machine."""
-    return psutil.virtual_memory().available / 2**20 * FREE_SHARE
+    """What a run may take of what this machine, or its container, has left."""
+    return machine.left().mib * FREE_SHARE
 
 
 def expected(found: Sequence[Stage], batch_size: int) -> tuple[float, float, float]:
@@ -156,6 +155,12 @@ def survives(request: dict[str, Any], batch_size: int, memory_mib: float, time_l
     return outcome.status == "finished"
 
 
+def _room(memory_mib: float | None, request: dict[str, Any], run: Run) -> float | None:
+    """What the memory leaves to the training, beside the data."""
+    times, constant = request["data"]
+    return memory_mib and memory_mib - times * run.number("sample") - constant
+
+
 def predict(
     request: dict[str, Any], batch_size: int, memory_mib: float | None, time_limit: float, patience: float = PATIENCE
 ) -> Prediction:
@@ -189,7 +194,8 @@ def predict(
         note += f" A batch of {died:.0f} was killed at {mib(cap)}."
         if batch_size >= died:
             predicted, low, high = max(predicted, cap), max(low, cap), max(high, cap * (1 + FARTHEST))
-    largest = memory_mib and bisect_left(range(1, MOST_SAMPLES), memory_mib, key=lambda size: expected(found, size)[2])
+    room = _room(memory_mib, request, run)
+    largest = room and bisect_left(range(1, MOST_SAMPLES), room, key=lambda size: expected(found, size)[2])
     return Prediction(
         batch_size=batch_size,
         predicted_mib=predicted,
@@ -223,6 +229,7 @@ def estimate(request: dict[str, Any], batch_size: int, memory_mib: float | None,
         raise CannotPredict(f"The model could not be estimated: {outcome.message}")
     predicted, low, high = (number(said[0].get(name)) for name in ("predicted_mib", "low_mib", "high_mib"))
     slope = max((number(said[1].get("high_mib")) - high) / batch_size, 1e-6)
+    room = _room(memory_mib, request, run)
     moment, device, note = (str(said[0].get(name))[:2000] for name in ("moment", "device", "note"))
     return Prediction(
         batch_size=batch_size,
@@ -237,5 +244,5 @@ def estimate(request: dict[str, Any], batch_size: int, memory_mib: float | None,
         device=device,
         note=note,
         memory_mib=memory_mib,
-        largest_batch_size=memory_mib and min(MOST_SAMPLES, max(0, int(batch_size + (memory_mib - high) / slope))),
+        largest_batch_size=room and min(MOST_SAMPLES, max(0, int(batch_size + (room - high) / slope))),
     )
