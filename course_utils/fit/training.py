@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import math
 import os
 import pickle
 import sys
@@ -19,10 +18,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from course_utils.fit.batches import GIVE_SHAPES, Batches, OpenShape
+from course_utils.fit.sizes import variables
 from course_utils.sandbox import inside
 
 LIBRARIES = ("site-packages", "dist-packages", f"{os.sep}lib{os.sep}python3", "<frozen ", "course_utils/fit/")
-BITS = {"float64": 8, "int64": 8, "bfloat16": 2, "float16": 2, "int16": 2, "int8": 1, "uint8": 1, "bool": 1}
 OTHER_DATA = "If your data look different, give `example=`: a batch `(x, y)`, or a function `batch(batch_size)`."
 
 
@@ -146,19 +145,6 @@ def train(model: Any, batches: Batches, batch_size: int, steps: int, seconds: fl
     except Exception as error:
         refuse(f"Training on a batch of {batch_size}", error, OTHER_DATA)
     return seen | {"ended": time.monotonic()}
-
-
-def variables(model: Any) -> dict[str, float]:
-    """Return the MiB of a model's ``weights``, of their ``gradients`` and of what its ``optimizer`` keeps."""
-
-    def mib(several: Any) -> float:
-        return sum(math.prod(one.shape) * BITS.get(str(one.dtype), 4) for one in several) / 2**20
-
-    return {
-        "weights": mib(model.weights),
-        "gradients": mib(model.trainable_variables),
-        "optimizer": mib(model.optimizer.variables) if model.compiled and model.optimizer else 0.0,
-    }
 
 
 def main(request: dict[str, Any]) -> None:
