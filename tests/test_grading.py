@@ -177,8 +177,8 @@ def train(folder):
     one = grade_answer(
         submission.check(LAB, [("graded cell", "import time\ntrain = lambda folder: time.sleep(600)")]), asked
     )
-    assert one.verdict == "timed_out" and "4.0 s by the clock" in one.message
-    assert one.cpu_seconds < 1 and one.seconds >= 4
+    assert one.verdict == "timed_out" and "it waited for something most of the time" in one.message
+    assert one.cpu_seconds < 1 <= one.seconds
 
 
 def graded_at_once(source: str, lab: labs.LabSpec = LAB) -> record.Record:

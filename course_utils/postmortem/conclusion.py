@@ -96,11 +96,12 @@ def _killed(measurement: Measurement) -> Finding | None:
         wrote = f"{units.mib(held.disk_peak_mib)} in {held.files:,} files, {mapped}"
         return "out_of_disk", f"It put more on the disk than its {most}, and was killed: {wrote}."
     if reason == "time":
-        message = f"It was still running at its time limit of {units.seconds(measurement.limits.time_limit)}"
         if measurement.limits.cpu_limit is None:
-            return "timed_out", f"{message}."
-        used = f"of which it computed for {units.seconds(measurement.cpu_seconds)} of CPU time"
-        return "timed_out", f"{message} by the clock, {used}: it waited for something most of the time."
+            limit = units.seconds(measurement.limits.time_limit)
+            return "timed_out", f"It was still running at its time limit of {limit}."
+        clock, computed = units.seconds(measurement.seconds), units.seconds(measurement.cpu_seconds)
+        used = f"after {clock} by the clock, of which it computed for {computed}"
+        return "timed_out", f"It was still running {used}: it waited for something most of the time."
     if reason == "message":
         return "died", "It wrote to a file that it had not opened, the sandbox's own channel, and was killed."
     return None

@@ -29,6 +29,7 @@ GREETING_LIMIT = 30
 DUMP_PAUSE = 0.01
 SIGHTING_SHARE = 0.01  # of the cap: so much more or less memory, and the run is asked where it is
 SAMPLE_PAUSE = 0.1
+IDLE_SHARE = 0.25  # of the clock: a run that neither computed nor stood in line for so much of it waits for something else
 CHUNK = 1 << 16  # read at a time, so that no flood of messages or output keeps the watch from looking at the memory
 LAST_CHUNKS = 8  # more than a channel's buffer holds
 
@@ -127,7 +128,7 @@ class Watcher:
         self.measured, self.meter, self.device, self.mailbox, self.pid = measured, meter, device, mailbox, pid
         step_mib = SIGHTING_SHARE * measured.limits.cap_mib
         self.inquiry = Inquiry(pid, dump.fileno(), state.fileno(), mailbox, step_mib)
-        self._told_at = -1.0
+        self._told_at, self._idle = -1.0, False
         self._before = memory.processor_seconds(pid), memory.waited_seconds(pid)  # the child has made itself ready
         self.disk = DiskWatch(measured, meter, pid, folders)
         self.sampler = Sampler(measured, meter)
@@ -195,12 +196,14 @@ class Watcher:
         if seconds - self._told_at >= SAMPLE_PAUSE:
             self._told_at = seconds
             self._count_cpu_seconds()
+            if limits.cpu_limit is not None and seconds >= limits.cpu_limit:
+                self.measured.waited_seconds = memory.waited_seconds(self.pid) - self._before[1]
+                self._idle = self.measured.cpu_seconds + self.measured.waited_seconds < IDLE_SHARE * seconds
             self.mailbox.listener.sample(seconds, now)
         over = limits.cpu_limit is not None and self.measured.cpu_seconds >= limits.cpu_limit
-        if over or seconds >= limits.time_limit:
+        if over or self._idle or seconds >= limits.time_limit:
             self.inquiry.ask(near_cap=True)
             time.sleep(DUMP_PAUSE)
-            self.measured.waited_seconds = memory.waited_seconds(self.pid) - self._before[1]
             return "cpu" if over else "time"
         if self.mailbox.reader.broken:
             return "message"
