@@ -157,6 +157,7 @@ def save(path: Path, whole: dict[str, Any]) -> None:
         "measured_on": str(date.today()),
         "processors": os.cpu_count(),
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        "fitted_on": [*FITTED_ON],
     }
     write_whole(path, json.dumps(whole, indent=1) + "\n")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os.path
 import re
+import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ PACKAGE = Path(labs.__file__).parent
 MEASURED = Path(__file__).resolve().parents[1] / "measured"
 DEPENDS_ON = {
     "causes": ["causes.toml", "labs.toml"],
+    "fit_errors": ["../book/measured/fit.json"],
     "labs": ["labs.toml"],
     **{
         f"gpu_{name}": ["../book/measured/gpu.json"]
@@ -182,6 +184,22 @@ def gpu_peaks(page: str, address: str) -> str:
     )
 
 
+def fit_errors(page: str, address: str) -> str:
+    """How far the predictions were from the largest measured peak, on models that no constant was chosen on."""
+    found = json.loads((MEASURED / "fit.json").read_text("utf-8"))
+    new = [row for row in found["rows"] if "peaks_mib" in row and row["model"] not in found["fitted_on"]]
+    lines = []
+    for method in ("probe", "traced", "layers"):
+        pairs = [(row[method], max(row["peaks_mib"])) for row in new if method in row]
+        if pairs:
+            errors = [abs(predicted / peak - 1) for (predicted, *_), peak in pairs]
+            inside = sum(low <= peak <= high for (_, low, high), peak in pairs)
+            figures = f"{percent(statistics.median(errors), 0)} | {percent(max(errors), 0)}"
+            lines.append(f"| {method} | {len(pairs)} | {figures} | {inside} of {len(pairs)} |")
+    header = "| Method | Cases | Median error | Largest error | Peak within the range |\n|---|---:|---:|---:|---|"
+    return "\n".join([header, *lines])
+
+
 def ways_in_table(page: str, address: str) -> str:
     """Links that open the repository on borrowed machines."""
     slug = address.removeprefix("https://github.com/")
@@ -202,6 +220,7 @@ TABLES = {
     "gpu_machine": gpu_machine,
     "gpu_peaks": gpu_peaks,
     **{f"gpu_{name}": gpu_amounts(name) for name in ("driver", "beside", "host", "lab_08")},
+    "fit_errors": fit_errors,
     "labs": labs_table,
     "measured": measured_table,
     "recorded_death": recorded_death,

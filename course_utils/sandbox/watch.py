@@ -29,7 +29,7 @@ GREETING_LIMIT = 30
 DUMP_PAUSE = 0.01
 SIGHTING_SHARE = 0.01  # of the cap: so much more or less memory, and the run is asked where it is
 SAMPLE_PAUSE = 0.1
-IDLE_SHARE = 0.25  # of the clock: a run that neither computed nor stood in line for so much of it waits for something else
+IDLE_SHARE = 0.25  # of the clock: a run that computes, or stands in line to compute, for less of it is waiting
 CHUNK = 1 << 16  # read at a time, so that no flood of messages or output keeps the watch from looking at the memory
 LAST_CHUNKS = 8  # more than a channel's buffer holds
 
