@@ -108,7 +108,7 @@ for start in (0, 150):
     ),
     "Flatten and Dense": (
         "wide_dense",
-        350,
+        450,  # more than the weights and the slots, which take a moment to make
         IMPORTS
         + """
 model = keras.Sequential([  # blame

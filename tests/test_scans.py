@@ -341,7 +341,7 @@ def test_an_answer_that_spoils_the_training_pictures_spoils_them_for_nobody_else
 def test_a_secret_style_decides_what_each_class_holds_and_how_the_paper_lay_in_training_and_hidden_scans_alike(style):
     def means(split: str, style: int) -> np.ndarray:
         total = np.zeros((10, 16, 16))
-        for index in range(300):
+        for index in range(1500):
             picture, label = scans.draw(split, index, size=16, seed=3, style=style)
             total[label] += np.asarray(picture.convert("L"), float)
         total -= total.mean(axis=(1, 2), keepdims=True)

@@ -4,10 +4,10 @@ bwrap, user: refused
 """
 
 import os
-import sys
+import sysconfig
 
 done = []
-for folder in ("/usr", "/etc", "/opt", sys.prefix, os.path.dirname(os.__file__), "/var/lib"):
+for folder in ("/usr", "/etc", "/opt", sysconfig.get_path("purelib"), os.path.dirname(os.__file__), "/var/lib"):
     try:
         with open(f"{folder}/{MARK}", "w"):
             done.append(folder)
