@@ -23,8 +23,8 @@ from course_utils.units import mib
 BuildModel = Callable[[], Any] | str | Path
 TIME_LIMIT = 600.0  # seconds
 START = 32  # the batch size at which the search for the largest begins
-# Both were seen on one machine, and no benchmark here repeats them. While `fit` makes its tensors, arrays take three times
-# their size for a moment, which is more than this where the data outweigh a training step.
+# Both were seen on one machine, and no benchmark here repeats them. While `fit` makes its tensors, arrays take three
+# times their size for a moment, which is more than this where the data outweigh a training step.
 ARRAYS_TIMES = 2.05  # the arrays, and the tensors that `fit` makes of them
 DATASET_MIB = 22.0  # a `tf.data` pipeline around a generator
 
